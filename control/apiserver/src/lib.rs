@@ -1,1 +1,33 @@
-//! coracle-control-apiserver
+//! The REST API server: authenticate, authorize, admit, apply to the store, watch, discovery, OpenAPI, tables.
+//!
+//! To its clients this is kube-apiserver. Inside there is one generic handler per verb, and it reads everything that
+//! differs between kinds from the kind table of `coracle-control-api`; a kind that needs a special case has it there,
+//! beside its schema, and not here.
+//!
+//! **Invariants**
+//! - A write is decode, default, admit, validate, then one compare-and-swap transaction in the store. Nothing is
+//!   answered before the transaction is durable.
+//! - An object is kept as canonical JSON bytes without `metadata.resourceVersion`. A GET, a LIST item and a watch event
+//!   are those same bytes with the resource version spliced in; no object is encoded again to be read.
+//! - The resource version of everything is the store's one global revision.
+//! - A request cannot panic the server, and every wait, queue and body has a bound (all bounds are in [`config`]).
+//! - One function, [`answer::status_answer`], turns an error into an HTTP answer; internal errors go to the log only.
+//!
+//! **Refused**: a handler per kind (the table would be written twice), typed objects (CRDs have no types, and an object
+//! would be encoded again on every read), a watch cache of our own (the store's index is one).
+
+#![warn(missing_docs)]
+
+mod config;
+mod host_links;
+pub mod pki;
+mod request_info;
+mod stored;
+mod user;
+
+mod server;
+
+pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
+pub use host_links::HostLinks;
+pub use server::{ApiServer, BootstrapError, ServeError};
+pub use user::UserInfo;

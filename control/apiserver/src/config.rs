@@ -1,0 +1,255 @@
+//! What can be set, and every bound, with the defaults together here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The admission plugins that exist, in the order in which they run; all are on unless disabled.
+pub(crate) const ADMISSION_PLUGINS: &[&str] =
+    &["NamespaceLifecycle", "ServiceAccount", "DefaultTolerationSeconds", "Priority", "NodeRestriction"];
+
+/// Upstream's plugins that may be named although they are not built yet; naming one changes nothing.
+const ADMISSION_PLUGINS_UPSTREAM: &[&str] = &[
+    "AlwaysAdmit",
+    "AlwaysDeny",
+    "AlwaysPullImages",
+    "CertificateApproval",
+    "CertificateSigning",
+    "CertificateSubjectRestriction",
+    "ClusterTrustBundleAttest",
+    "DefaultIngressClass",
+    "DefaultStorageClass",
+    "DenyServiceExternalIPs",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
+    "ImagePolicyWebhook",
+    "LimitPodHardAntiAffinityTopology",
+    "LimitRanger",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "NamespaceAutoProvision",
+    "NamespaceExists",
+    "OwnerReferencesPermissionEnforcement",
+    "PersistentVolumeClaimResize",
+    "PodNodeSelector",
+    "PodSecurity",
+    "PodTolerationRestriction",
+    "PodTopologyLabels",
+    "ResourceQuota",
+    "RuntimeClass",
+    "StorageObjectInUseProtection",
+    "TaintNodesByCondition",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+];
+
+/// One line of a static token file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StaticToken {
+    /// The bearer token.
+    pub token: String,
+    /// The user's name.
+    pub user: String,
+    /// The user's uid.
+    pub uid: String,
+    /// The user's groups.
+    pub groups: Vec<String>,
+}
+
+impl std::fmt::Debug for StaticToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("StaticToken")
+            .field("user", &self.user)
+            .field("uid", &self.uid)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the API server can be told. [`ApiServerConfig::default`] has the values that `coracle up` uses.
+#[derive(Debug, Clone)]
+pub struct ApiServerConfig {
+    /// Bearer tokens that are accepted as they stand.
+    pub tokens: Vec<StaticToken>,
+    /// Admission plugins that do not run, by upstream's names.
+    pub disabled_admission_plugins: BTreeSet<String>,
+    /// The `iss` claim of service account tokens.
+    pub service_account_issuer: String,
+    /// `HOST:PORT` under which clients reach the server; told in `/api`.
+    pub advertised_address: String,
+    /// The largest request body, in bytes; a larger one is answered with 413.
+    pub body_bytes_max: usize,
+    /// The most connections that are served at once; further ones wait in the listener's queue.
+    pub connections_max: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long the headers of an HTTP/1.1 request may take.
+    pub header_timeout: Duration,
+    /// How long a request other than a watch, a log or a proxied one may take.
+    pub request_timeout: Duration,
+    /// How long a list or watch at a future resource version waits for the store to get there.
+    pub revision_wait: Duration,
+    /// The shortest time after which a watch without `timeoutSeconds` ends; the longest is twice that.
+    pub watch_timeout_min: Duration,
+    /// The time between two bookmarks of a watch.
+    pub bookmark_interval: Duration,
+    /// An answer of at least this many bytes is compressed where the client accepts it.
+    pub gzip_bytes_min: usize,
+    /// How long open requests may go on after a shutdown began.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ApiServerConfig {
+    fn default() -> Self {
+        Self {
+            tokens: Vec::new(),
+            disabled_admission_plugins: BTreeSet::new(),
+            service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
+            advertised_address: "127.0.0.1:6443".to_owned(),
+            body_bytes_max: 3 * 1024 * 1024,
+            connections_max: 4096,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(60),
+            revision_wait: Duration::from_secs(3),
+            watch_timeout_min: Duration::from_secs(1800),
+            bookmark_interval: Duration::from_secs(60),
+            gzip_bytes_min: 128 * 1024,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiServerConfigError {
+    /// A plugin that neither we nor upstream have.
+    #[error("admission plugin `{0}` is unknown")]
+    UnknownAdmissionPlugin(String),
+    /// A token that no client could send.
+    #[error("the token of user `{0}` is empty")]
+    EmptyToken(String),
+    /// A bound of zero.
+    #[error("`{0}` must be greater than 0")]
+    Zero(&'static str),
+}
+
+impl ApiServerConfig {
+    /// Checks what can be checked before anything binds.
+    ///
+    /// # Errors
+    /// Names the first value that cannot be used.
+    pub fn validate(&self) -> Result<(), ApiServerConfigError> {
+        for name in &self.disabled_admission_plugins {
+            let known = ADMISSION_PLUGINS.contains(&name.as_str());
+            if !known && !ADMISSION_PLUGINS_UPSTREAM.contains(&name.as_str()) {
+                return Err(ApiServerConfigError::UnknownAdmissionPlugin(name.clone()));
+            }
+        }
+        if let Some(token) = self.tokens.iter().find(|token| token.token.is_empty()) {
+            return Err(ApiServerConfigError::EmptyToken(token.user.clone()));
+        }
+        for (name, value) in [("body_bytes_max", self.body_bytes_max), ("connections_max", self.connections_max)] {
+            if value == 0 {
+                return Err(ApiServerConfigError::Zero(name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a token file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseTokensError {
+    /// Fewer than three columns.
+    #[error("line {line} of the token file has {columns} columns; token, user and uid are required")]
+    Columns {
+        /// Counted from 1.
+        line: usize,
+        /// How many columns the line has.
+        columns: usize,
+    },
+    /// An empty token.
+    #[error("line {line} of the token file has an empty token")]
+    EmptyToken {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// A quote that is never closed.
+    #[error("line {line} of the token file has a quote that is not closed")]
+    Quote {
+        /// Counted from 1.
+        line: usize,
+    },
+}
+
+impl StaticToken {
+    /// Reads a token file: CSV with the columns token, user, uid and, optionally, the groups in one quoted column.
+    ///
+    /// # Errors
+    /// Names the first line that cannot be read.
+    pub fn parse_file(text: &str) -> Result<Vec<Self>, ParseTokensError> {
+        let mut tokens = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let line_number = index + 1;
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let columns = split_csv(line).ok_or(ParseTokensError::Quote { line: line_number })?;
+            if columns.len() < 3 {
+                return Err(ParseTokensError::Columns { line: line_number, columns: columns.len() });
+            }
+            if columns[0].is_empty() {
+                return Err(ParseTokensError::EmptyToken { line: line_number });
+            }
+            let groups = columns.get(3).map(String::as_str).unwrap_or_default();
+            let groups = groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned);
+            tokens.push(Self {
+                token: columns[0].clone(),
+                user: columns[1].clone(),
+                uid: columns[2].clone(),
+                groups: groups.collect(),
+            });
+        }
+        Ok(tokens)
+    }
+}
+
+/// The columns of one CSV line; `None` when a quote is not closed. Blanks before a column do not count.
+fn split_csv(line: &str) -> Option<Vec<String>> {
+    let mut columns = Vec::new();
+    let mut characters = line.trim_end().chars().peekable();
+    loop {
+        while characters.peek() == Some(&' ') {
+            characters.next();
+        }
+        let mut column = String::new();
+        if characters.peek() == Some(&'"') {
+            characters.next();
+            loop {
+                match characters.next()? {
+                    '"' if characters.peek() == Some(&'"') => {
+                        characters.next();
+                        column.push('"');
+                    }
+                    '"' => break,
+                    other => column.push(other),
+                }
+            }
+        }
+        loop {
+            match characters.next() {
+                None => {
+                    columns.push(column);
+                    return Some(columns);
+                }
+                Some(',') => break,
+                Some(other) => column.push(other),
+            }
+        }
+        columns.push(column);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Objects as the store keeps them: canonical JSON bytes without `metadata.resourceVersion`.
+//!
+//! Reading never encodes an object again. A small scanner finds where the metadata begins, and the resource version is
+//! put there while the bytes are copied out. It relies on what [`encode`] guarantees: keys in order, no white space
+//! between tokens, `metadata` an object.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+/// Where the parts of a stored object are that change on the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Layout {
+    /// `"apiVersion":"v1",` with its comma.
+    api_version: Range<usize>,
+    /// `"kind":"Pod",` with its comma.
+    kind: Range<usize>,
+    /// The value of `metadata`, braces included.
+    metadata: Range<usize>,
+}
+
+/// The canonical bytes of an object, without its resource version. The value keeps its own.
+pub(crate) fn encode(object: &Value) -> Bytes {
+    let had = object.pointer("/metadata/resourceVersion").is_some();
+    let result = if had {
+        let mut copy = object.clone();
+        if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        serde_json::to_vec(&copy)
+    } else {
+        serde_json::to_vec(object)
+    };
+    // Encoding a `Value` to memory cannot fail: its keys are texts and its numbers finite.
+    Bytes::from(result.unwrap_or_default())
+}
+
+/// The object, with its resource version set.
+pub(crate) fn decode(stored: &[u8], revision: u64) -> Result<Value, serde_json::Error> {
+    let mut object: Value = serde_json::from_slice(stored)?;
+    set_revision(&mut object, revision);
+    Ok(object)
+}
+
+/// Sets `metadata.resourceVersion`.
+pub(crate) fn set_revision(object: &mut Value, revision: u64) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".to_owned(), Value::from(revision.to_string()));
+    }
+}
+
+/// The object as JSON with its resource version.
+pub(crate) fn with_revision(stored: &[u8], revision: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(stored.len() + 48);
+    write_with_revision(&mut out, stored, revision);
+    out
+}
+
+/// Appends the object with its resource version.
+pub(crate) fn write_with_revision(out: &mut Vec<u8>, stored: &[u8], revision: u64) {
+    match layout(stored) {
+        Some(layout) => write_from(out, stored, 0, &layout, revision),
+        None => out.extend_from_slice(stored),
+    }
+}
+
+/// Appends the object as an item of a typed list: with its resource version, without `apiVersion` and `kind`, which
+/// upstream leaves out there.
+pub(crate) fn write_list_item(out: &mut Vec<u8>, stored: &[u8], revision: u64) {
+    let Some(layout) = layout(stored) else {
+        out.extend_from_slice(stored);
+        return;
+    };
+    if layout.kind.is_empty() || layout.api_version.is_empty() || layout.api_version.end > layout.kind.start {
+        write_from(out, stored, 0, &layout, revision);
+        return;
+    }
+    out.extend_from_slice(&stored[..layout.api_version.start]);
+    out.extend_from_slice(&stored[layout.api_version.end..layout.kind.start]);
+    write_from(out, stored, layout.kind.end, &layout, revision);
+}
+
+fn write_from(out: &mut Vec<u8>, stored: &[u8], from: usize, layout: &Layout, revision: u64) {
+    let inside = layout.metadata.start + 1;
+    out.extend_from_slice(&stored[from..inside]);
+    out.extend_from_slice(b"\"resourceVersion\":\"");
+    write_decimal(out, revision);
+    out.push(b'"');
+    if inside + 1 < layout.metadata.end {
+        out.push(b',');
+    }
+    out.extend_from_slice(&stored[inside..]);
+}
+
+/// Appends a number in decimal.
+pub(crate) fn write_decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut position = digits.len();
+    let mut rest = number;
+    loop {
+        position -= 1;
+        digits[position] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[position..]);
+}
+
+/// The raw bytes of `metadata`.
+pub(crate) fn metadata(stored: &[u8]) -> Option<&[u8]> {
+    layout(stored).map(|layout| &stored[layout.metadata])
+}
+
+/// The raw JSON value at a path of object keys, or `None` when there is none.
+pub(crate) fn find<'a>(json: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
+    let mut current = json;
+    for key in path {
+        current = members(current).find(|(name, _)| *name == key.as_bytes()).map(|(_, value)| &current[value])?;
+    }
+    Some(current)
+}
+
+/// The text at a path of object keys; empty when there is none.
+pub(crate) fn find_text(json: &[u8], path: &[&str]) -> String {
+    find(json, path).and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
+}
+
+/// The labels of a stored object.
+pub(crate) fn labels(stored: &[u8]) -> std::collections::BTreeMap<String, String> {
+    metadata(stored)
+        .and_then(|metadata| find(metadata, &["labels"]))
+        .and_then(|labels| serde_json::from_slice(labels).ok())
+        .unwrap_or_default()
+}
+
+fn layout(stored: &[u8]) -> Option<Layout> {
+    let mut api_version = 0..0;
+    let mut kind = 0..0;
+    for (name, value) in members(stored) {
+        // Every member ends with a comma but the last, and `metadata` comes after these two.
+        let start = value.start.checked_sub(name.len() + 3)?;
+        match name {
+            b"apiVersion" => api_version = start..value.end + 1,
+            b"kind" => kind = start..value.end + 1,
+            b"metadata" => {
+                let is_object = stored.get(value.start) == Some(&b'{');
+                return is_object.then_some(Layout { api_version, kind, metadata: value });
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The members of a JSON object without white space: raw key (escapes not resolved) and the range of the value.
+fn members(json: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
+    let mut position = 1;
+    let valid = json.first() == Some(&b'{');
+    std::iter::from_fn(move || {
+        if !valid || json.get(position) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(json, position)?;
+        let key = json.get(position + 1..key_end - 1)?;
+        if json.get(key_end) != Some(&b':') {
+            return None;
+        }
+        let value_end = value_end(json, key_end + 1)?;
+        let value = key_end + 1..value_end;
+        // Past the comma, or past the closing brace, after which no quote follows.
+        position = value_end + 1;
+        Some((key, value))
+    })
+}
+
+/// The position after the string that begins at `start`.
+fn string_end(json: &[u8], start: usize) -> Option<usize> {
+    let mut position = start + 1;
+    loop {
+        match json.get(position)? {
+            b'"' => return Some(position + 1),
+            b'\\' => position += 2,
+            _ => position += 1,
+        }
+    }
+}
+
+/// The position after the value that begins at `start`.
+fn value_end(json: &[u8], start: usize) -> Option<usize> {
+    match json.get(start)? {
+        b'"' => string_end(json, start),
+        b'{' | b'[' => {
+            let mut depth = 0_usize;
+            let mut position = start;
+            loop {
+                match json.get(position)? {
+                    b'"' => {
+                        position = string_end(json, position)?;
+                        continue;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => {
+                        depth -= 1;
+                        if depth == 0 {
+                            return Some(position + 1);
+                        }
+                    }
+                    _ => {}
+                }
+                position += 1;
+            }
+        }
+        _ => {
+            let rest = json.get(start..)?;
+            let length = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(rest.len());
+            Some(start + length)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
