@@ -1,0 +1,122 @@
+//! From a `.wasm` file to machine code.
+
+#[cfg(test)]
+mod tests;
+
+use crate::artifact;
+use crate::engine::Shared;
+use crate::inspect::{NotWasm, Outline, ProgramKind, inspect, is_interface_0_2};
+use crate::limits::NAMES_IN_MESSAGE_MAX;
+
+/// Why a file cannot become a program. Every text is for the person who built the file.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error("not a WebAssembly file: {0}")]
+    NotWasm(NotWasm),
+    #[error("the file has {size_bytes} bytes; at most {size_bytes_max} are allowed")]
+    TooLarge { size_bytes: u64, size_bytes_max: u64 },
+    #[error("the module has no export `_start`{}", no_start_hint(*library))]
+    NoStart {
+        /// It exports `_initialize`, which a library does.
+        library: bool,
+    },
+    #[error(
+        "the component exports neither `wasi:cli/run` nor `wasi:http/incoming-handler`, so there is nothing to start; \
+         its exports are: {}",
+        listed(exports)
+    )]
+    NoEntry { exports: Vec<String> },
+    #[error("the component exports `{export}`, but this host runs WASI 0.1 and 0.2")]
+    OtherWasiVersion { export: String },
+    #[error("the program imports {}, which this host does not provide", listed(names))]
+    MissingImports { names: Vec<String> },
+    #[error("the WebAssembly is not valid: {message}")]
+    Invalid { message: String },
+}
+
+fn no_start_hint(library: bool) -> &'static str {
+    if library { ": it is a library (it exports `_initialize`), build it as a command" } else { ": nothing to start" }
+}
+
+/// Names in backquotes, and how many more there are.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let shown: Vec<String> = names.iter().take(NAMES_IN_MESSAGE_MAX).map(|name| format!("`{name}`")).collect();
+    let hidden = names.len().saturating_sub(NAMES_IN_MESSAGE_MAX);
+    match hidden {
+        0 => shown.join(", "),
+        _ => format!("{} and {hidden} more", shown.join(", ")),
+    }
+}
+
+/// The interfaces of WASI 0.2 that the linker holds. A test asks the linker about each.
+pub(crate) const INTERFACES: &[&str] = &[
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+/// Compiles `wasm` to an artifact. Uses every core for as long as it takes: seconds for megabytes.
+pub(crate) fn compile(shared: &Shared, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let size_bytes = u64::try_from(wasm.len()).unwrap_or(u64::MAX);
+    let size_bytes_max = shared.config.module_bytes_max;
+    if size_bytes > size_bytes_max {
+        return Err(CompileError::TooLarge { size_bytes, size_bytes_max });
+    }
+    let outline = inspect(wasm)?;
+    let names = missing_imports(shared, &outline);
+    if !names.is_empty() {
+        return Err(CompileError::MissingImports { names });
+    }
+    let compiled = match outline.kind {
+        ProgramKind::Module => shared.wasmtime.precompile_module(wasm),
+        ProgramKind::Command | ProgramKind::HttpHandler => shared.wasmtime.precompile_component(wasm),
+    };
+    let code = compiled.map_err(|error| CompileError::Invalid { message: one_line(&error) })?;
+    Ok(artifact::seal(code, outline.kind))
+}
+
+/// Every import that the linkers do not hold, not just the first.
+fn missing_imports(shared: &Shared, outline: &Outline) -> Vec<String> {
+    let provided = |name: &String| match outline.kind {
+        ProgramKind::Module => shared.module_functions.contains(name),
+        ProgramKind::Command | ProgramKind::HttpHandler => {
+            INTERFACES.iter().any(|interface| is_interface_0_2(name, interface))
+        }
+    };
+    outline.imports.iter().filter(|name| !provided(name)).cloned().collect()
+}
+
+/// The chain of causes, outermost first, on one line.
+pub(crate) fn one_line(error: &wasmtime::Error) -> String {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.join(": ").replace('\n', " ")
+}
