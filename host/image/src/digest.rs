@@ -1,69 +1,44 @@
-//! What a content is called: the SHA-256 of its bytes.
+//! SHA-256 digests as OCI writes them.
 
-#[cfg(test)]
-mod tests;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
-/// A SHA-256, written `sha256:` and 64 hexadecimal digits in lower case.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest {
-    bytes: [u8; 32],
-}
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
-/// The text is no digest that this host understands.
+const PREFIX: &str = "sha256:";
+
+/// A SHA-256 digest; printed as `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// A text that is no digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a digest: it must be `sha256:` and 64 hexadecimal digits in lower case")]
-pub struct ParseDigestError {
-    text: String,
-}
+#[error("`{0}` is no digest: it must be sha256: and 64 lower-case hexadecimal digits")]
+pub struct ParseDigestError(String);
 
 impl Digest {
-    /// The digest of `content`.
+    /// The digest of some bytes.
     #[must_use]
-    pub fn of(content: &[u8]) -> Self {
-        Self { bytes: Sha256::digest(content).into() }
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
     }
 
-    /// The 64 digits without the name of the algorithm: a file name.
+    /// The 64 hexadecimal digits alone.
     #[must_use]
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(64);
-        for byte in self.bytes {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-            }
-        }
-        text
-    }
-
-    /// Reads what [`Digest::hex`] writes.
-    pub(crate) fn from_hex(hex: &str) -> Option<Self> {
-        let digits: Option<Vec<u8>> = hex.bytes().map(nibble).collect();
-        let digits = digits.filter(|digits| digits.len() == 64)?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair[0] << 4 | pair[1];
-        }
-        Some(Self { bytes })
-    }
-}
-
-/// Upper case would give one content two names.
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        use fmt::Write;
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "sha256:{}", self.hex())
+        write!(formatter, "{PREFIX}{}", self.hex())
     }
 }
 
@@ -76,9 +51,26 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = ParseDigestError;
 
-    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        let hex = text.strip_prefix("sha256:");
-        hex.and_then(Self::from_hex).ok_or_else(|| ParseDigestError { text: text.to_owned() })
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ParseDigestError(text.to_owned());
+        let hex = text.strip_prefix(PREFIX).ok_or_else(error)?.as_bytes();
+        if hex.len() != 64 {
+            return Err(error());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            let [high, low] = [pair[0], pair[1]].map(nibble);
+            *byte = high.zip(low).map(|(high, low)| high << 4 | low).ok_or_else(error)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
     }
 }
 
@@ -90,7 +82,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,39 +1,39 @@
-//! Images: from the name in a pod to verified bytes on this host.
+//! Images: names, a content-addressed store of programs, and a cache of compiled code.
 //!
-//! Two stores stand side by side in the data directory. The [`ImageStore`] keeps what people load: blobs named by the
-//! SHA-256 of their bytes, and names that point at them. The [`ArtifactCache`] keeps what this machine made of them:
-//! compiled code, named by the digest of its source and the key of the compiler that made it. The first is precious, the
-//! second can be deleted at any time.
+//! An image is a WebAssembly file. [`ImageStore`] keeps files by their SHA-256 digest and names that point to digests;
+//! [`ImageStore::resolve`] turns what a container spec says into an [`Image`] on disk. [`ArtifactCache`] keeps what a
+//! compiler made of an image, by digest and by a key of the compiler's own.
+//!
+//! On disk, below the store's directory:
+//! ```text
+//! blobs/sha256/<hex>     contents; a file that is there is whole
+//! names/<hex of name>    one small JSON file per name: reference, digest, size
+//! ```
 //!
 //! # Invariants
-//!
-//! - A blob is written under a temporary name, flushed to the disk and renamed, so a name that exists has whole content,
-//!   whatever crashed. The same holds for names and artifacts.
-//! - Bytes are checked against their digest whenever they are read to be compiled ([`Image::read`]), and an artifact against
-//!   its checksum whenever it is handed out ([`ArtifactCache::get`]). A spoilt artifact is removed and made again.
-//! - Several processes may use one store at once: `coracle image load` runs beside `coracle up`. Readers need no lock, since
-//!   they only see whole files. Writers take the lock of the store, because a removal must not collect a blob that a load is
-//!   about to name.
-//! - Everything is bounded: [`ImagePolicy::image_bytes_max`], [`ArtifactCache::open`]'s bound, the length of names.
+//! - A blob and a name appear by rename, after their bytes were synced: whoever sees them sees all of them. Nothing else is
+//!   needed for several processes to share a store; `coracle image load` works while `coracle up` runs.
+//! - A digest that is told was computed over the bytes; contents are checked against it when they are read.
+//! - What a name says is never trusted as a path: names are hashed into file names.
+//! - Everything read is bounded ([`IMAGE_BYTES_MAX`], [`ArtifactCache`]'s total).
 //!
 //! # Refused alternatives
+//! - One index file with all names: two processes would have to lock it, and a crash could tear it.
+//! - Trusting compiled code: it is native code, so a damaged artefact must never be loaded. Each carries a checksum that is
+//!   verified before its path is handed out.
 //!
-//! - A database for the index: names are few, and one file per name survives a crash without a recovery.
-//! - Checking a blob's digest at every resolve: it would make every pod start read its image, although a compiled one is not
-//!   read at all.
-//!
-//! Functions that touch the disk block for as long as the disk takes, unless they are `async`.
+//! Registries come with an issue of their own; a name that is not in the store is a [`PullError`] that says what to do.
 
-mod artifacts;
+mod artifact;
 mod digest;
-mod files;
+mod file;
 mod reference;
 mod store;
 
-pub use artifacts::{ArtifactCache, OpenArtifactCacheError, StoreArtifactError};
+pub use artifact::{ArtifactCache, ArtifactError};
 pub use digest::{Digest, ParseDigestError};
 pub use reference::{ParseReferenceError, Reference};
 pub use store::{
-    Image, ImagePolicy, ImageRecord, ImageStore, ListError, LoadError, OpenImageStoreError, PullError, PullPolicy,
-    ReadImageError, RemoveError,
+    IMAGE_BYTES_MAX, Image, ImagePolicy, ImageRecord, ImageStore, ListError, LoadError, OpenImageStoreError, PullError,
+    PullPolicy, ReadImageError, RemoveError,
 };

@@ -1,281 +1,387 @@
-//! The images that were loaded, by name and by content.
-//!
-//! ```text
-//! lock                 held by writers
-//! tmp/                 files in the making
-//! blobs/HEX            the content with that SHA-256
-//! names/NAME.json      one name: reference, digest, size, time
-//! ```
-//!
-//! NAME is the canonical reference with every byte that is not a letter, a digit, `.`, `_` or `-` written as `%XX`.
+//! The store: contents by digest, names that point to them.
 
-mod error;
-mod names;
-#[cfg(test)]
-mod tests;
-
-pub use error::{ListError, LoadError, OpenImageStoreError, PullError, ReadImageError, RemoveError};
-
-use crate::files::{self, entries, lock_for_writing, make_directory, remove_if_there};
-use crate::{Digest, Reference};
-use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read as _};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
-/// The prefix of names that are paths on the host.
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::file::{read_bounded, write_atomically};
+use crate::reference::{ParseReferenceError, Reference};
+
+/// Bytes of one image at most.
+pub const IMAGE_BYTES_MAX: u64 = 512 << 20;
+/// Bytes of a name's file at most: three short fields.
+const NAME_FILE_BYTES_MAX: u64 = 16 << 10;
+/// How a container spec names a file of the host.
 const FILE_SCHEME: &str = "file://";
 
-/// What a store accepts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a host allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImagePolicy {
-    /// Whether `file:///path` names an image. Whoever may create pods can then have any file read that this user can read, if
-    /// it is WebAssembly.
+    /// Whether `file:///abs/path.wasm` names an image. Whoever may create pods can then run, and learn the size of, any
+    /// WebAssembly file that this user can read.
     pub allow_files: bool,
-    /// Bytes of one image at most.
-    pub image_bytes_max: u64,
 }
 
-impl Default for ImagePolicy {
-    /// No files; images up to 512 MiB.
-    fn default() -> Self {
-        Self { allow_files: false, image_bytes_max: 512 << 20 }
-    }
-}
-
-/// When a registry is asked, in Kubernetes' words. Without registries, `Always` and `IfNotPresent` say the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// When a registry is asked, as Kubernetes' `imagePullPolicy` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PullPolicy {
+    /// Ask whether the name has moved, each time.
     Always,
-    #[default]
+    /// Ask when the name is not in the store.
     IfNotPresent,
+    /// Do not ask.
     Never,
 }
 
-/// One name in the store.
+/// One name of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ImageRecord {
-    /// The name in its short form, with its tag: `hello:latest`.
-    pub reference: String,
-    /// What it names.
+    /// Name and tag.
+    pub reference: Reference,
+    /// Of the contents.
     pub digest: Digest,
-    /// Bytes of the content.
+    /// Of the contents.
     pub size_bytes: u64,
-    /// When it was loaded, in seconds since 1970.
-    pub loaded_at_seconds: u64,
 }
 
-/// An image that is on this host.
+/// An image that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The name by which it was found.
+    /// The name as it was asked for.
     pub reference: String,
-    /// The SHA-256 of its bytes.
+    /// Of the contents.
     pub digest: Digest,
-    /// Where its bytes are.
-    pub path: PathBuf,
-    /// How many there are.
+    /// Of the contents.
     pub size_bytes: u64,
+    path: PathBuf,
 }
 
-impl Image {
-    /// The image's bytes, checked against its digest.
-    ///
-    /// # Errors
-    /// When the file is gone, or its bytes are not those that the digest names.
-    pub fn read(&self) -> Result<Vec<u8>, ReadImageError> {
-        let content = fs::read(&self.path)
-            .map_err(|source| ReadImageError::Read { reference: self.reference.clone(), source })?;
-        let found = Digest::of(&content);
-        if found != self.digest {
-            return Err(ReadImageError::Changed { reference: self.reference.clone(), expected: self.digest, found });
-        }
-        Ok(content)
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the image store {}", .path.display())]
+pub struct OpenImageStoreError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Why contents cannot be put into the store.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The name.
+    #[error(transparent)]
+    Reference(#[from] ParseReferenceError),
+    /// A name for other contents than these.
+    #[error("`{reference}` pins the digest {pinned}, and the contents have {actual}")]
+    Pinned { reference: Reference, pinned: Digest, actual: Digest },
+    /// More than [`IMAGE_BYTES_MAX`].
+    #[error("the image has {0} bytes and may have at most {IMAGE_BYTES_MAX}")]
+    TooLarge(usize),
+    /// The disk.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Why the names cannot be listed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}", .path.display())]
+pub struct ListError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Why a name cannot be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The name.
+    #[error(transparent)]
+    Reference(#[from] ParseReferenceError),
+    /// There is none.
+    #[error("no image is called `{0}`")]
+    NotFound(Reference),
+    /// The disk.
+    #[error("cannot remove {}", .path.display())]
+    Remove {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The other names cannot be read, so nobody knows whether they need the contents.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+/// Why an image is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The name, which no retry mends.
+    #[error("invalid image name `{image}`: {source}")]
+    InvalidName { image: String, source: ParseReferenceError },
+    /// Files are not allowed, or the path is not absolute.
+    #[error("`{image}` cannot be used: {reason}")]
+    FileRefused { image: String, reason: &'static str },
+    /// The file is not there, or not readable.
+    #[error("cannot read the image file {}", .path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The name is not in the store.
+    #[error("image `{0}` is not in the local store; load it with `coracle image load FILE -t {0}`")]
+    NotFound(Reference),
+    /// The contents are not what the reference or the name's file says.
+    #[error("image `{reference}` pins the digest {pinned}, and the store has {actual} under that name")]
+    OtherDigest { reference: Reference, pinned: Digest, actual: Digest },
+    /// The store itself.
+    #[error("cannot read {}", .path.display())]
+    Store {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl PullError {
+    /// Whether the name itself is wrong, so that only another spec can mend it.
+    #[must_use]
+    pub fn is_invalid_name(&self) -> bool {
+        matches!(self, Self::InvalidName { .. })
     }
 }
 
-/// The content store of a host. Cheap to clone; several processes may share the directory.
+/// Why an image's contents cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadImageError {
+    /// The disk.
+    #[error("cannot read {}", .path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes are not the ones that were named.
+    #[error("{} was changed: its digest is {actual} instead of {expected}", .path.display())]
+    Changed { path: PathBuf, expected: Digest, actual: Digest },
+}
+
+/// A store of images on disk. Clones share it, and so may other processes.
 #[derive(Debug, Clone)]
 pub struct ImageStore {
-    root: PathBuf,
+    blobs: Arc<Path>,
+    names: Arc<Path>,
     policy: ImagePolicy,
 }
 
 impl ImageStore {
-    /// Opens the store in `root`, which is made if it is not there.
+    /// Opens the store in a directory, and makes it when it is missing.
     ///
     /// # Errors
-    /// When the directories cannot be made.
-    pub fn open(root: &Path, policy: ImagePolicy) -> Result<Self, OpenImageStoreError> {
-        for folder in [files::TEMPORARY, BLOBS, NAMES] {
-            make_directory(&root.join(folder))
-                .map_err(|source| OpenImageStoreError { directory: root.to_owned(), source })?;
+    /// A directory that cannot be made.
+    pub fn open(directory: &Path, policy: ImagePolicy) -> Result<Self, OpenImageStoreError> {
+        let blobs = directory.join("blobs").join("sha256");
+        let names = directory.join("names");
+        for path in [&blobs, &names] {
+            std::fs::create_dir_all(path)
+                .map_err(|source| OpenImageStoreError { path: directory.to_owned(), source })?;
         }
-        Ok(Self { root: root.to_owned(), policy })
+        Ok(Self { blobs: blobs.into(), names: names.into(), policy })
     }
 
-    /// Keeps `content` under the name `reference`, which may have been another content's. What the content is, is not asked.
+    /// Puts contents into the store under a name, which then no longer names what it named before. Blocks on the disk.
     ///
     /// # Errors
-    /// When the name is none or holds a digest that is not the content's, the content is too large or empty, or the disk
-    /// refuses.
-    pub fn load(&self, content: &[u8], reference: &str) -> Result<ImageRecord, LoadError> {
-        let name: Reference = reference.parse()?;
-        let size_bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        let bytes_max = self.policy.image_bytes_max;
-        if size_bytes == 0 {
-            return Err(LoadError::Empty);
+    /// A name that is none, contents that are too large, a disk that refuses.
+    pub fn load(&self, contents: &[u8], reference: &str) -> Result<ImageRecord, LoadError> {
+        let reference: Reference = reference.parse()?;
+        let size_bytes = u64::try_from(contents.len()).unwrap_or(u64::MAX);
+        if size_bytes > IMAGE_BYTES_MAX {
+            return Err(LoadError::TooLarge(contents.len()));
         }
-        if size_bytes > bytes_max {
-            return Err(LoadError::TooLarge { size_bytes, bytes_max });
+        let digest = Digest::of(contents);
+        if let Some(pinned) = reference.digest().filter(|pinned| *pinned != digest) {
+            return Err(LoadError::Pinned { reference, pinned, actual: digest });
         }
-        let digest = Digest::of(content);
-        if let Some(expected) = name.digest().filter(|expected| *expected != digest) {
-            return Err(LoadError::DigestMismatch { expected, found: digest });
+        let record = ImageRecord { reference: reference.without_digest(), digest, size_bytes };
+        let blob = self.blob_path(digest);
+        let name = self.name_path(&record.reference);
+        let entry = serde_json::to_vec(&record)
+            .map_err(|error| LoadError::Write { path: name.clone(), source: io::Error::other(error) })?;
+        for (path, bytes) in [(blob, contents), (name, &entry)] {
+            write_atomically(&path, &[bytes]).map_err(|source| LoadError::Write { path, source })?;
         }
-        let loaded_at_seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let name = name.kept_as();
-        let record = ImageRecord { reference: name.to_string(), digest, size_bytes, loaded_at_seconds };
-        self.write(content, &name, &record)
-            .map_err(|source| LoadError::Write { directory: self.root.clone(), source })?;
         Ok(record)
     }
 
-    fn write(&self, content: &[u8], name: &Reference, record: &ImageRecord) -> io::Result<()> {
-        let _lock = lock_for_writing(&self.root)?;
-        let blob = self.blob(&record.digest);
-        // A blob that is there may have been spoilt since; loading it again is how to mend it.
-        let is_there = fs::read(&blob).is_ok_and(|there| Digest::of(&there) == record.digest);
-        if !is_there {
-            files::write_whole(&self.root, &blob, content)?;
-        }
-        let replaced = names::read(&self.names(), name)?;
-        names::write(&self.root, &self.names(), name, record)?;
-        match replaced {
-            Some(replaced) if replaced.digest != record.digest => self.collect(),
-            _ => Ok(()),
-        }
-    }
-
-    /// All names, in order.
+    /// All names, in their order. Blocks on the disk.
     ///
     /// # Errors
-    /// When the disk refuses, or a name's file is spoilt.
+    /// A directory or a name's file that cannot be read.
     pub fn list(&self) -> Result<Vec<ImageRecord>, ListError> {
-        let mut records =
-            names::read_all(&self.names()).map_err(|source| ListError { directory: self.root.clone(), source })?;
+        let list_error = |source| ListError { path: self.names.to_path_buf(), source };
+        let mut records = Vec::new();
+        for entry in std::fs::read_dir(&self.names).map_err(list_error)? {
+            let path = entry.map_err(list_error)?.path();
+            // Files under way have names that begin with a dot.
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                continue;
+            }
+            match read_record(&path) {
+                Ok(record) => records.push(record),
+                // Removed by another process meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(ListError { path, source }),
+            }
+        }
         records.sort_by(|a, b| a.reference.cmp(&b.reference));
         Ok(records)
     }
 
-    /// Forgets a name, and its content if no other name has it. Containers that run on it go on.
+    /// Removes a name, and the contents when no other name has them. Blocks on the disk.
     ///
     /// # Errors
-    /// When there is no such name, or the disk refuses.
-    pub fn remove(&self, reference: &str) -> Result<ImageRecord, RemoveError> {
-        let name = reference.parse::<Reference>()?.kept_as();
-        let failed = |source| RemoveError::Write { directory: self.root.clone(), source };
-        let _lock = lock_for_writing(&self.root).map_err(failed)?;
-        let record = names::read(&self.names(), &name)
-            .map_err(failed)?
-            .ok_or_else(|| RemoveError::NotFound { reference: name.to_string() })?;
-        names::remove(&self.names(), &name).map_err(failed)?;
-        self.collect().map_err(failed)?;
-        Ok(record)
+    /// A name that is not there, a disk that refuses.
+    pub fn remove(&self, reference: &str) -> Result<(), RemoveError> {
+        let reference = reference.parse::<Reference>()?.without_digest();
+        let path = self.name_path(&reference);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RemoveError::NotFound(reference)),
+            Err(source) => return Err(RemoveError::Remove { path, source }),
+        }
+        self.remove_unnamed()
     }
 
-    /// Removes every blob that no name has. The lock is held.
-    fn collect(&self) -> io::Result<()> {
-        let named: HashSet<String> =
-            names::read_all(&self.names())?.into_iter().map(|record| record.digest.hex()).collect();
-        for path in entries(&self.root.join(BLOBS))? {
-            let is_named = path.file_name().and_then(|name| name.to_str()).is_some_and(|hex| named.contains(hex));
-            if !is_named {
-                remove_if_there(&path)?;
+    /// Removes every content that no name has.
+    fn remove_unnamed(&self) -> Result<(), RemoveError> {
+        let named: BTreeSet<String> = self.list()?.iter().map(|record| record.digest.hex()).collect();
+        let remove_error = |source| RemoveError::Remove { path: self.blobs.to_path_buf(), source };
+        for entry in std::fs::read_dir(&self.blobs).map_err(remove_error)? {
+            let entry = entry.map_err(remove_error)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || named.contains(&name) {
+                continue;
+            }
+            match std::fs::remove_file(entry.path()) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(RemoveError::Remove { path: entry.path(), source });
+                }
+                _removed_by_us_or_another => {}
             }
         }
         Ok(())
     }
 
-    /// Finds the image that a pod names: `file:///absolute/path.wasm`, or `NAME[:TAG][@sha256:...]` in the store.
+    /// Finds what a container spec's `image` names. Nothing is read but the name's file, or the whole file of a
+    /// `file://` image, which has no digest until then.
     ///
     /// # Errors
-    /// [`PullError`] says what is wrong with the name, or that there is no such image and how to load it.
-    pub async fn resolve(&self, image: &str, pull: PullPolicy) -> Result<Image, PullError> {
-        let store = self.clone();
-        let image = image.to_owned();
-        // Reads and, for files, hashes: on a thread that may block.
-        let resolved = tokio::task::spawn_blocking(move || store.resolve_blocking(&image, pull)).await;
-        resolved.unwrap_or_else(|_| Err(PullError::Interrupted))
-    }
-
-    fn resolve_blocking(&self, image: &str, pull: PullPolicy) -> Result<Image, PullError> {
-        match image.strip_prefix(FILE_SCHEME) {
-            Some(path) => self.resolve_file(image, Path::new(path)),
-            None => self.resolve_name(image, pull),
+    /// See [`PullError`]; each says what to do.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed.
+    pub async fn resolve(&self, image: &str, _policy: PullPolicy) -> Result<Image, PullError> {
+        if let Some(path) = image.strip_prefix(FILE_SCHEME) {
+            return self.resolve_file(image, path).await;
         }
-    }
-
-    fn resolve_file(&self, image: &str, path: &Path) -> Result<Image, PullError> {
-        if !self.policy.allow_files {
-            return Err(PullError::FilesNotAllowed { image: image.to_owned() });
-        }
-        if !path.is_absolute() {
-            return Err(PullError::FileNotAbsolute { image: image.to_owned() });
-        }
-        let failed = |source| PullError::ReadFile { path: path.to_owned(), source };
-        let metadata = fs::metadata(path).map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(PullError::NotAFile { path: path.to_owned() });
-        }
-        let bytes_max = self.policy.image_bytes_max;
-        let too_large = |size_bytes| PullError::TooLarge { image: image.to_owned(), size_bytes, bytes_max };
-        if metadata.len() > bytes_max {
-            return Err(too_large(metadata.len()));
-        }
-        let mut content = Vec::new();
-        let file = fs::File::open(path).map_err(failed)?;
-        // The file may grow while it is read.
-        file.take(bytes_max.saturating_add(1)).read_to_end(&mut content).map_err(failed)?;
-        let size_bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        if size_bytes > bytes_max {
-            return Err(too_large(size_bytes));
-        }
-        Ok(Image { reference: image.to_owned(), digest: Digest::of(&content), path: path.to_owned(), size_bytes })
-    }
-
-    fn resolve_name(&self, image: &str, pull: PullPolicy) -> Result<Image, PullError> {
-        let name: Reference =
+        let reference: Reference =
             image.parse().map_err(|source| PullError::InvalidName { image: image.to_owned(), source })?;
-        let failed = |source| PullError::ReadStore { reference: name.to_string(), source };
-        let digest = match name.digest() {
-            Some(digest) => Some(digest),
-            None => names::read(&self.names(), &name).map_err(failed)?.map(|record| record.digest),
+        let record = match (reference.tag(), reference.digest()) {
+            // Pinned and without a tag: the contents are enough.
+            (None, Some(digest)) => self.by_digest(&reference, digest).await?,
+            _ => self.by_name(&reference).await?,
         };
-        let absent = || match pull {
-            PullPolicy::Never => PullError::NeverPull { reference: name.to_string() },
-            PullPolicy::Always | PullPolicy::IfNotPresent => PullError::NotInStore { reference: name.to_string() },
-        };
-        let path = self.blob(&digest.ok_or_else(absent)?);
-        let metadata = match fs::metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(absent()),
-            Err(error) => return Err(failed(error)),
-        };
-        let digest = digest.ok_or_else(absent)?;
-        Ok(Image { reference: name.to_string(), digest, path, size_bytes: metadata.len() })
+        let path = self.blob_path(record.digest);
+        Ok(Image { reference: image.to_owned(), digest: record.digest, size_bytes: record.size_bytes, path })
     }
 
-    fn blob(&self, digest: &Digest) -> PathBuf {
-        self.root.join(BLOBS).join(digest.hex())
+    async fn by_name(&self, reference: &Reference) -> Result<ImageRecord, PullError> {
+        let path = self.name_path(&reference.without_digest());
+        let reading = path.clone();
+        let record = match blocking(move || read_record(&reading)).await {
+            Ok(record) => record,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(PullError::NotFound(reference.clone()));
+            }
+            Err(source) => return Err(PullError::Store { path, source }),
+        };
+        match reference.digest() {
+            Some(pinned) if pinned != record.digest => {
+                Err(PullError::OtherDigest { reference: reference.clone(), pinned, actual: record.digest })
+            }
+            _ => Ok(record),
+        }
     }
 
-    fn names(&self) -> PathBuf {
-        self.root.join(NAMES)
+    async fn by_digest(&self, reference: &Reference, digest: Digest) -> Result<ImageRecord, PullError> {
+        let path = self.blob_path(digest);
+        match tokio::fs::metadata(&path).await {
+            Ok(metadata) => Ok(ImageRecord { reference: reference.clone(), digest, size_bytes: metadata.len() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(PullError::NotFound(reference.clone())),
+            Err(source) => Err(PullError::Store { path, source }),
+        }
+    }
+
+    async fn resolve_file(&self, image: &str, path: &str) -> Result<Image, PullError> {
+        let refused = |reason| PullError::FileRefused { image: image.to_owned(), reason };
+        if !self.policy.allow_files {
+            return Err(refused("this host does not allow images from files"));
+        }
+        let path = PathBuf::from(path);
+        if !path.is_absolute() {
+            return Err(refused("the path after file:// must be absolute"));
+        }
+        let reading = path.clone();
+        let contents = blocking(move || read_bounded(&reading, IMAGE_BYTES_MAX)).await;
+        let contents = contents.map_err(|source| PullError::File { path: path.clone(), source })?;
+        let size_bytes = u64::try_from(contents.len()).unwrap_or(u64::MAX);
+        Ok(Image { reference: image.to_owned(), digest: Digest::of(&contents), size_bytes, path })
+    }
+
+    fn blob_path(&self, digest: Digest) -> PathBuf {
+        self.blobs.join(digest.hex())
+    }
+
+    fn name_path(&self, reference: &Reference) -> PathBuf {
+        self.names.join(Digest::of(reference.to_string().as_bytes()).hex())
     }
 }
 
-const BLOBS: &str = "blobs";
-const NAMES: &str = "names";
+impl Image {
+    /// The contents, checked against the digest. Blocks on the disk.
+    ///
+    /// # Errors
+    /// A file that cannot be read or was changed since it was resolved.
+    pub fn read(&self) -> Result<Vec<u8>, ReadImageError> {
+        let contents = read_bounded(&self.path, IMAGE_BYTES_MAX)
+            .map_err(|source| ReadImageError::Io { path: self.path.clone(), source })?;
+        let actual = Digest::of(&contents);
+        if actual != self.digest {
+            return Err(ReadImageError::Changed { path: self.path.clone(), expected: self.digest, actual });
+        }
+        Ok(contents)
+    }
+}
+
+fn read_record(path: &Path) -> io::Result<ImageRecord> {
+    let bytes = read_bounded(path, NAME_FILE_BYTES_MAX)?;
+    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Runs file work off the serving threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests;
