@@ -78,7 +78,7 @@ pub enum LoadError {
     Reference(#[from] ParseReferenceError),
     /// A name for other contents than these.
     #[error("`{reference}` pins the digest {pinned}, and the contents have {actual}")]
-    Pinned { reference: Reference, pinned: Digest, actual: Digest },
+    Pinned { reference: String, pinned: Digest, actual: Digest },
     /// More than [`IMAGE_BYTES_MAX`].
     #[error("the image has {0} bytes and may have at most {IMAGE_BYTES_MAX}")]
     TooLarge(usize),
@@ -210,7 +210,7 @@ impl ImageStore {
         }
         let digest = Digest::of(contents);
         if let Some(pinned) = reference.digest().filter(|pinned| *pinned != digest) {
-            return Err(LoadError::Pinned { reference, pinned, actual: digest });
+            return Err(LoadError::Pinned { reference: reference.to_string(), pinned, actual: digest });
         }
         let record = ImageRecord { reference: reference.without_digest(), digest, size_bytes };
         let blob = self.blob_path(digest);
