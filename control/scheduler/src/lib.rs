@@ -22,28 +22,54 @@
 //! all that work; upstream's queueing hints because a failure is remembered per shape of pod, which makes a retry of
 //! thousands of equal pods as cheap as a retry of one.
 
+mod cache;
 mod config;
+mod driver;
+mod node;
+mod plan;
+mod plugins;
+mod pod;
+mod resources;
+mod snapshot;
 
 pub use config::SchedulerConfig;
+pub use node::{Node, NodeSpec, Taint};
+pub use plan::{Decision, Outcome, Plan, plan};
+pub use pod::{
+    HostPort, MEMORY_BYTES_DEFAULT, MILLI_CPU_DEFAULT, NodeExpression, NodeTerm, Pod, PodKey, Requirements, Toleration,
+};
+pub use resources::{FUEL_RESOURCE, Resources};
+pub use snapshot::Snapshot;
 
 use kube::Client;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The running scheduler. Dropping it aborts its tasks; [`Scheduler::stop`] ends them in order.
+/// The running scheduler. Dropping it aborts its task; [`Scheduler::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Scheduler {
     tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
 
 impl Scheduler {
-    /// Starts scheduling through `client`. Must be called within a tokio runtime.
+    /// Starts scheduling through `client`, which needs the rights of upstream's `system:kube-scheduler`. Must be called within a tokio
+    /// runtime. An API that is not there yet, or goes away, is waited for.
     #[must_use]
-    pub fn start(_client: Client, _config: SchedulerConfig) -> Self {
-        Self { tasks: JoinSet::new() }
+    pub fn start(client: Client, config: SchedulerConfig) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver::run(client, config, stopped));
+        Self { tasks, stop }
     }
 
     /// Takes no more pods, waits for requests in flight up to the configured time, and ends.
     pub async fn stop(mut self) {
-        self.tasks.shutdown().await;
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the scheduler's task failed");
+            }
+        }
     }
 }
