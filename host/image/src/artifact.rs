@@ -49,7 +49,7 @@ impl ArtifactCache {
 
     /// The artefact of an image for a compiler, verified, if it is there. Blocks on the disk and reads all of it.
     #[must_use]
-    pub fn get(&self, image: Digest, compiler: &str) -> Option<PathBuf> {
+    pub fn get(&self, image: &Digest, compiler: &str) -> Option<PathBuf> {
         let path = self.path(image, compiler);
         let expected = fs::read(path.with_extension(CHECKSUM_EXTENSION)).ok()?;
         if checksum_of_file(&path).ok()? != *expected {
@@ -66,7 +66,7 @@ impl ArtifactCache {
     ///
     /// # Errors
     /// A disk that refuses.
-    pub fn put(&self, image: Digest, compiler: &str, artifact: &[u8]) -> Result<PathBuf, ArtifactError> {
+    pub fn put(&self, image: &Digest, compiler: &str, artifact: &[u8]) -> Result<PathBuf, ArtifactError> {
         let path = self.path(image, compiler);
         let error = |source| ArtifactError { path: path.clone(), source };
         // The artefact first: a checksum with no artefact is harmless, and one that is old does not agree.
@@ -76,7 +76,7 @@ impl ArtifactCache {
         Ok(path)
     }
 
-    fn path(&self, image: Digest, compiler: &str) -> PathBuf {
+    fn path(&self, image: &Digest, compiler: &str) -> PathBuf {
         let compiler = Digest::of(compiler.as_bytes()).hex();
         self.directory.join(format!("{}-{}.{ARTIFACT_EXTENSION}", image.hex(), &compiler[..16]))
     }

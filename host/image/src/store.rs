@@ -140,6 +140,9 @@ pub enum PullError {
     /// The name is not in the store.
     #[error("image `{0}` is not in the local store; load it with `coracle image load FILE -t {0}`")]
     NotFound(Reference),
+    /// The same, and the container asked for no pull.
+    #[error("image `{0}` is not in the local store, and its pull policy is Never")]
+    NeverPull(Reference),
     /// The contents are not what the reference or the name's file says.
     #[error("image `{reference}` pins the digest {pinned}, and the store has {actual} under that name")]
     OtherDigest { reference: Reference, pinned: Digest, actual: Digest },
@@ -153,10 +156,18 @@ pub enum PullError {
 }
 
 impl PullError {
-    /// Whether the name itself is wrong, so that only another spec can mend it.
+    /// The reason that a waiting container shows for it.
     #[must_use]
-    pub fn is_invalid_name(&self) -> bool {
-        matches!(self, Self::InvalidName { .. })
+    pub fn kubernetes_reason(&self) -> &'static str {
+        match self {
+            Self::InvalidName { .. } => "InvalidImageName",
+            Self::NeverPull(_) => "ErrImageNeverPull",
+            Self::FileRefused { .. }
+            | Self::File { .. }
+            | Self::NotFound(_)
+            | Self::OtherDigest { .. }
+            | Self::Store { .. } => "ErrImagePull",
+        }
     }
 }
 
@@ -290,7 +301,7 @@ impl ImageStore {
     ///
     /// # Cancel safety
     /// Nothing is changed.
-    pub async fn resolve(&self, image: &str, _policy: PullPolicy) -> Result<Image, PullError> {
+    pub async fn resolve(&self, image: &str, policy: PullPolicy) -> Result<Image, PullError> {
         if let Some(path) = image.strip_prefix(FILE_SCHEME) {
             return self.resolve_file(image, path).await;
         }
@@ -298,9 +309,13 @@ impl ImageStore {
             image.parse().map_err(|source| PullError::InvalidName { image: image.to_owned(), source })?;
         let record = match (reference.tag(), reference.digest()) {
             // Pinned and without a tag: the contents are enough.
-            (None, Some(digest)) => self.by_digest(&reference, digest).await?,
-            _ => self.by_name(&reference).await?,
+            (None, Some(digest)) => self.by_digest(&reference, digest).await,
+            _ => self.by_name(&reference).await,
         };
+        let record = record.map_err(|error| match error {
+            PullError::NotFound(reference) if policy == PullPolicy::Never => PullError::NeverPull(reference),
+            other => other,
+        })?;
         let path = self.blob_path(record.digest);
         Ok(Image { reference: image.to_owned(), digest: record.digest, size_bytes: record.size_bytes, path })
     }

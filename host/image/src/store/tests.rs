@@ -25,7 +25,9 @@ async fn a_name_that_is_not_there_says_how_to_load_it() {
     assert!(matches!(error, PullError::NotFound(_)));
     assert!(error.to_string().contains("coracle image load FILE -t nobody/this:latest"), "{error}");
     let error = store(directory.path()).resolve("Nobody!", PullPolicy::Always).await.unwrap_err();
-    assert!(error.is_invalid_name());
+    assert_eq!(error.kubernetes_reason(), "InvalidImageName");
+    let error = store(directory.path()).resolve("nobody/this", PullPolicy::Never).await.unwrap_err();
+    assert_eq!(error.kubernetes_reason(), "ErrImageNeverPull");
 }
 
 #[tokio::test]
