@@ -35,7 +35,7 @@ fn past_the_bound_the_least_recently_used_goes() {
     let cache = ArtifactCache::open(directory.path(), 250).unwrap();
     let images: Vec<Digest> = (0..3u8).map(|index| Digest::of(&[index])).collect();
     for (age, image) in [(30, images[0]), (20, images[1])] {
-        let path = cache.put(image, "c", &[0; 100]).unwrap();
+        let path = cache.put(&image, "c", &[0; 100]).unwrap();
         let used = SystemTime::now() - Duration::from_secs(age);
         std::fs::File::open(path).unwrap().set_modified(used).unwrap();
     }
