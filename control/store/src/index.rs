@@ -127,10 +127,6 @@ impl Index {
         }
     }
 
-    pub(crate) fn root(&self) -> &Root {
-        &self.root
-    }
-
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }

@@ -35,14 +35,24 @@
 //!   thousand idle watchers cost nothing, and there is one bound to reason about.
 //! * *Retrying after a write error*: a page that failed to sync may be marked clean; the second sync would lie.
 
+mod checkpoint;
+mod codec;
 mod config;
+mod failure;
+mod identity;
 mod index;
+mod log;
+mod open;
+mod raft;
 mod store;
 mod types;
+mod vfs;
 mod watch;
 
 pub use config::StoreConfig;
+pub use failure::StoreFailure;
 pub use index::{Snapshot, SnapshotAtError};
-pub use store::{OpenStoreError, ReadError, Store, StoreFailure, WriteError};
+pub use open::OpenStoreError;
+pub use store::{ReadError, Store, WriteError};
 pub use types::{Condition, Entry, Key, Operation, Transaction, TransactionOutcome};
 pub use watch::{Watch, WatchBatch, WatchError, WatchEvent, WatchLost};
