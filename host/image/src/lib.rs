@@ -8,11 +8,12 @@
 //! ```text
 //! blobs/sha256/<hex>     contents; a file that is there is whole
 //! names/<hex of name>    one small JSON file per name: reference, digest, size
+//! lock                   held by whoever writes
 //! ```
 //!
 //! # Invariants
-//! - A blob and a name appear by rename, after their bytes were synced: whoever sees them sees all of them. Nothing else is
-//!   needed for several processes to share a store; `coracle image load` works while `coracle up` runs.
+//! - A blob and a name appear by rename, after their bytes were synced: whoever sees them sees all of them. Writers
+//!   exclude each other by a lock file, so several processes share a store: `coracle image load` works while `up` runs.
 //! - A digest that is told was computed over the bytes; contents are checked against it when they are read.
 //! - What a name says is never trusted as a path: names are hashed into file names.
 //! - Everything read is bounded ([`IMAGE_BYTES_MAX`], [`ArtifactCache`]'s total).

@@ -1,6 +1,7 @@
 //! The store: contents by digest, names that point to them.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -191,6 +192,7 @@ pub enum ReadImageError {
 pub struct ImageStore {
     blobs: Arc<Path>,
     names: Arc<Path>,
+    lock: Arc<Path>,
     policy: ImagePolicy,
 }
 
@@ -206,7 +208,7 @@ impl ImageStore {
             std::fs::create_dir_all(path)
                 .map_err(|source| OpenImageStoreError { path: directory.to_owned(), source })?;
         }
-        Ok(Self { blobs: blobs.into(), names: names.into(), policy })
+        Ok(Self { blobs: blobs.into(), names: names.into(), lock: directory.join("lock").into(), policy })
     }
 
     /// Puts contents into the store under a name, which then no longer names what it named before. Blocks on the disk.
@@ -228,6 +230,7 @@ impl ImageStore {
         let name = self.name_path(&record.reference);
         let entry = serde_json::to_vec(&record)
             .map_err(|error| LoadError::Write { path: name.clone(), source: io::Error::other(error) })?;
+        let _one_writer = self.lock_for_writing().map_err(|source| LoadError::Write { path: blob.clone(), source })?;
         for (path, bytes) in [(blob, contents), (name, &entry)] {
             write_atomically(&path, &[bytes]).map_err(|source| LoadError::Write { path, source })?;
         }
@@ -265,6 +268,8 @@ impl ImageStore {
     pub fn remove(&self, reference: &str) -> Result<(), RemoveError> {
         let reference = reference.parse::<Reference>()?.without_digest();
         let path = self.name_path(&reference);
+        let _one_writer =
+            self.lock_for_writing().map_err(|source| RemoveError::Remove { path: path.clone(), source })?;
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RemoveError::NotFound(reference)),
@@ -361,6 +366,14 @@ impl ImageStore {
         let contents = contents.map_err(|source| PullError::File { path: path.clone(), source })?;
         let size_bytes = u64::try_from(contents.len()).unwrap_or(u64::MAX);
         Ok(Image { reference: image.to_owned(), digest: Digest::of(&contents), size_bytes, path })
+    }
+
+    /// Held while names or contents change, by one process at a time: contents that were just written have no name yet, and
+    /// must not be taken for contents that lost theirs. Readers need no lock. Released when dropped, also by a crash.
+    fn lock_for_writing(&self) -> io::Result<File> {
+        let lock = File::create(&self.lock)?;
+        lock.lock()?;
+        Ok(lock)
     }
 
     fn blob_path(&self, digest: Digest) -> PathBuf {
