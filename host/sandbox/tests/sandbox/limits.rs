@@ -1,0 +1,156 @@
+//! Memory, processor time and fuel.
+
+use crate::support::{engine, load_file, load_text, run_file, run_text, start, strings};
+use coracle_host_sandbox::{ContainerConfig, ExitReason, Limits};
+use coracle_tests_fixtures as guests;
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+fn memory(bytes: u64) -> impl FnOnce(&mut ContainerConfig) {
+    move |config| config.limits.memory_bytes = Some(bytes)
+}
+
+#[tokio::test]
+async fn a_program_past_its_memory_is_killed() {
+    let ran = run_file(guests::ALLOC, &[], memory(20 * MIB)).await;
+    assert_eq!((ran.report.code, ran.report.reason), (137, ExitReason::OomKilled));
+    assert!(ran.stderr.contains("out of memory"), "{}", ran.stderr);
+    assert!(ran.report.usage.memory_bytes_peak > 15 * MIB, "{:?}", ran.report.usage);
+    assert!(ran.report.usage.memory_bytes_peak <= 20 * MIB, "{:?}", ran.report.usage);
+    assert_eq!(ran.report.usage.memory_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_program_within_its_memory_is_left_alone() {
+    let ran = run_file(guests::ALLOC, &["10"], memory(20 * MIB)).await;
+    assert_eq!((ran.stdout.as_str(), ran.report.code), ("10 MiB\n", 0));
+}
+
+#[tokio::test]
+async fn memory_that_a_program_starts_with_counts() {
+    let ran = run_text(r#"(module (memory 32) (func (export "_start")))"#, memory(MIB)).await;
+    assert_eq!(ran.report.reason, ExitReason::OomKilled);
+}
+
+#[tokio::test]
+async fn all_memories_and_tables_draw_on_one_budget() {
+    let grow = r#"(module (memory 1) (memory 1) (table 1 funcref)
+        (func (export "_start")
+            (drop (memory.grow 0 (i32.const 7)))
+            (drop (memory.grow 1 (i32.const 6)))
+            (drop (table.grow (ref.null func) (i32.const 10000)))))"#;
+    let used = 15 * 65_536 + 10_001 * 8;
+    let exact = run_text(grow, memory(used)).await;
+    assert_eq!((exact.report.code, exact.report.usage.memory_bytes_peak), (0, used), "{:?}", exact.report);
+    let less = run_text(grow, memory(used - 1)).await;
+    assert_eq!(less.report.reason, ExitReason::OomKilled);
+}
+
+#[tokio::test]
+async fn growth_that_the_program_itself_forbids_is_not_charged() {
+    let ran = run_text(
+        r#"(module (memory 1 2)
+            (func (export "_start") (drop (memory.grow (i32.const 100))) (drop (memory.grow (i32.const 1)))))"#,
+        memory(2 * 65_536),
+    )
+    .await;
+    assert_eq!((ran.report.code, ran.report.usage.memory_bytes_peak), (0, 2 * 65_536));
+}
+
+#[tokio::test]
+async fn a_table_bomb_is_held() {
+    let ran = run_text(
+        r#"(module (table 0 funcref)
+            (func (export "_start") (loop (drop (table.grow (ref.null func) (i32.const 1000))) br 0)))"#,
+        |config| {
+            config.limits.memory_bytes = Some(100_000);
+            config.limits.fuel = Some(100_000_000);
+        },
+    )
+    .await;
+    assert_eq!(ran.report.reason, ExitReason::OomKilled);
+}
+
+#[tokio::test]
+async fn fuel_is_spent_to_the_unit_on_every_run() {
+    let mut spent = Vec::new();
+    for _ in 0..3 {
+        let ran = run_file(guests::SPIN, &["300000"], |_| {}).await;
+        assert_eq!(ran.report.code, 0);
+        spent.push(ran.report.usage.fuel);
+    }
+    assert!(spent[0] > 300_000 && spent.iter().all(|fuel| *fuel == spent[0]), "{spent:?}");
+}
+
+#[tokio::test]
+async fn a_lifetime_budget_is_exact() {
+    let count = r#"(module (func (export "_start") (local $i i32)
+        (local.set $i (i32.const 1000000))
+        (loop (local.set $i (i32.sub (local.get $i) (i32.const 1))) (br_if 0 (local.get $i)))))"#;
+    let needed = run_text(count, |_| {}).await.report.usage.fuel;
+    let enough = run_text(count, |config| config.limits.fuel = Some(needed + 1)).await.report;
+    assert_eq!((enough.reason, enough.usage.fuel), (ExitReason::Completed, needed));
+    let short = run_text(count, |config| config.limits.fuel = Some(needed / 2)).await.report;
+    assert_eq!((short.code, short.reason), (152, ExitReason::FuelExhausted));
+    // A budget is checked where a loop or a function begins, so a few units of the last stretch are not used.
+    assert!(short.usage.fuel.abs_diff(needed / 2) < 20, "{} of {}", short.usage.fuel, needed / 2);
+    let again = run_text(count, |config| config.limits.fuel = Some(needed / 2)).await.report;
+    assert_eq!(again.usage.fuel, short.usage.fuel);
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_ends_a_program_before_its_first_instruction() {
+    let ran = run_file(guests::HELLO_P1, &[], |config| config.limits.fuel = Some(0)).await;
+    assert_eq!((ran.report.reason, ran.stdout.as_str()), (ExitReason::FuelExhausted, ""));
+}
+
+/// Wall-clock bounds are wide: the machine that runs tests is shared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processor_time_is_held_to_its_limit() {
+    let engine = engine();
+    let spin = load_file(&engine, guests::SPIN);
+    let limits = Limits { cpu_millis: Some(200), ..Limits::default() };
+    let running = start(&engine, &spin, ContainerConfig { limits, ..ContainerConfig::new("spin") });
+    let before = Instant::now();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let usage = running.container.usage();
+    let share = usage.cpu_time.as_secs_f64() / before.elapsed().as_secs_f64();
+    assert!(share < 0.23, "used {share:.3} of a core");
+    assert!(usage.throttled_time > Duration::from_millis(500), "{usage:?}");
+    assert!(usage.cpu_periods >= 14 && usage.cpu_periods_throttled >= 10, "{usage:?}");
+    // Stopping does not wait for the next period.
+    let before = Instant::now();
+    running.container.stop(Duration::ZERO).await;
+    assert!(before.elapsed() < Duration::from_millis(50), "{:?}", before.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_spinning_programs_do_not_keep_one_from_being_stopped() {
+    let engine = coracle_host_sandbox::Engine::new(coracle_host_sandbox::EngineConfig {
+        containers_max: 100,
+        ..coracle_host_sandbox::EngineConfig::for_one_container()
+    })
+    .unwrap();
+    let spin = load_text(&engine, r#"(module (func (export "_start") (loop br 0)))"#);
+    let running: Vec<_> = (0..100).map(|_| start(&engine, &spin, ContainerConfig::new("spin"))).collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = Instant::now();
+    running[50].container.stop(Duration::ZERO).await;
+    assert!(before.elapsed() < Duration::from_millis(500), "took {:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn usage_grows_while_a_program_runs() {
+    let engine = engine();
+    let args = strings(["spin"]);
+    let running = start(&engine, &load_file(&engine, guests::SPIN), ContainerConfig { args, ..ContainerConfig::new("s") });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let first = running.container.usage();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let second = running.container.usage();
+    assert!(second.fuel > first.fuel && second.cpu_time > first.cpu_time, "{first:?} {second:?}");
+    assert!(first.memory_bytes > 0 && first.instances == 1, "{first:?}");
+    let last = running.container.stop(Duration::ZERO).await.usage;
+    assert!(last.fuel >= second.fuel);
+}

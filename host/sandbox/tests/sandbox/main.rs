@@ -1,0 +1,9 @@
+//! The sandbox through its public API: small programs in text form for each rule, real Rust programs for the whole.
+
+mod compile;
+mod exit;
+mod http;
+mod limits;
+mod stdio;
+mod support;
+mod surroundings;

@@ -1,0 +1,99 @@
+//! What a container sees around it.
+
+use crate::support::{engine, load_file, run_file, strings};
+use coracle_host_sandbox::{ContainerConfig, Mount, StartError};
+use coracle_tests_fixtures as guests;
+use std::fs;
+use std::path::Path;
+
+fn mount(host_path: &Path, guest_path: &str, read_only: bool) -> Vec<Mount> {
+    vec![Mount { host_path: host_path.to_owned(), guest_path: guest_path.to_owned(), read_only }]
+}
+
+#[tokio::test]
+async fn arguments_arrive_as_given() {
+    let ran = run_file(guests::PRINTER, &["two words", "", "ü"], |_| {}).await;
+    assert_eq!(ran.stdout, "program\ntwo words\n\nü\n");
+}
+
+#[tokio::test]
+async fn without_arguments_the_name_is_the_first() {
+    let ran = run_file(guests::PRINTER, &[], |config| config.args.clear()).await;
+    assert_eq!(ran.stdout, "test\n");
+}
+
+#[tokio::test]
+async fn the_environment_is_what_was_given_and_nothing_else() {
+    let env = vec![("A".to_owned(), "1".to_owned()), ("B".to_owned(), "x=y\nz".to_owned())];
+    let ran = run_file(guests::PRINTER, &["env"], |config| config.env = env).await;
+    assert_eq!(ran.stdout, "A=1\nB=x=y\nz\n");
+}
+
+#[tokio::test]
+async fn strings_that_c_cannot_hold_are_refused() {
+    let engine = engine();
+    let program = load_file(&engine, guests::HELLO_P1);
+    let config = ContainerConfig { args: strings(["a", "b\0c"]), ..ContainerConfig::new("test") };
+    let error = engine.start(&program, config).unwrap_err();
+    assert_eq!(error.to_string(), "argument 1 contains a NUL byte");
+    let config = ContainerConfig { args: vec!["x".repeat(3 << 20)], ..ContainerConfig::new("test") };
+    assert!(matches!(engine.start(&program, config), Err(StartError::ArgumentsTooLong { .. })));
+}
+
+#[tokio::test]
+async fn a_mounted_directory_can_be_read_and_written() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("in.txt"), "from the host").unwrap();
+    let mounts = || mount(directory.path(), "/data", false);
+    let read = run_file(guests::PRINTER, &["read", "/data/in.txt"], |config| config.mounts = mounts()).await;
+    assert_eq!((read.stdout.as_str(), read.report.code), ("from the host\n", 0));
+    let wrote = run_file(guests::PRINTER, &["write", "/data/out.txt", "from the guest"], |config| {
+        config.mounts = mounts();
+    });
+    assert_eq!(wrote.await.report.code, 0);
+    assert_eq!(fs::read_to_string(directory.path().join("out.txt")).unwrap(), "from the guest");
+}
+
+#[tokio::test]
+async fn a_read_only_mount_cannot_be_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("in.txt"), "x").unwrap();
+    for args in [["write", "/data/in.txt", "y"], ["write", "/data/new.txt", "y"]] {
+        let ran = run_file(guests::PRINTER, &args, |config| config.mounts = mount(directory.path(), "/data", true)).await;
+        assert_ne!(ran.report.code, 0, "{args:?}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(directory.path().join("in.txt")).unwrap(), "x");
+}
+
+#[tokio::test]
+async fn no_path_leads_out_of_a_mount() {
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    fs::write(outer.path().join("secret"), "secret").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("../secret", inner.join("link")).unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("/proc/self/environ", inner.join("absolute")).unwrap();
+    for path in ["/data/../secret", "/data/link", "/data/absolute", "/etc/passwd", "../secret"] {
+        let ran = run_file(guests::PRINTER, &["read", path], |config| config.mounts = mount(&inner, "/data", false)).await;
+        assert_ne!(ran.report.code, 0, "{path} can be read: {}", ran.stdout);
+        assert_eq!(ran.stdout, "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn without_mounts_there_are_no_files() {
+    let ran = run_file(guests::PRINTER, &["list", "/"], |_| {}).await;
+    assert_ne!(ran.report.code, 0);
+}
+
+#[tokio::test]
+async fn a_mount_that_cannot_be_opened_prevents_the_start() {
+    let engine = engine();
+    let mounts = mount(Path::new("/nowhere/at/all"), "/data", false);
+    let config = ContainerConfig { mounts, ..ContainerConfig::new("test") };
+    let error = engine.start(&load_file(&engine, guests::HELLO_P1), config).unwrap_err();
+    assert_eq!(error.to_string(), "cannot mount /nowhere/at/all at /data");
+}
