@@ -1,0 +1,69 @@
+//! What is kept of any object: who it is, and who owns it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+/// The finalizer of foreground deletion: the object stays until its blocking dependents are gone.
+pub(crate) const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+/// The finalizer of orphaning: the object stays until its dependents no longer name it.
+pub(crate) const ORPHAN_FINALIZER: &str = "orphan";
+
+/// Names an object among those of its kind. The namespace of cluster-wide objects is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ObjectKey {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) name: Arc<str>,
+}
+
+/// The part of `metadata` that controllers read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Meta {
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: Arc<str>,
+    pub(crate) created: Timestamp,
+    /// The last time at which anybody wrote the object, as far as `managedFields` tell.
+    pub(crate) written: Timestamp,
+    pub(crate) deleting: bool,
+    pub(crate) foreground_finalizer: bool,
+    pub(crate) orphan_finalizer: bool,
+    pub(crate) owners: Box<[OwnerReference]>,
+}
+
+impl ObjectKey {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: Arc::from(namespace), name: Arc::from(name) }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.namespace {
+            "" => f.write_str(&self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
+    }
+}
+
+impl Meta {
+    pub(crate) fn from_api(meta: &ObjectMeta) -> Self {
+        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
+        let writes = meta.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref().map(|time| time.0));
+        let has = |finalizer: &str| meta.finalizers.iter().flatten().any(|listed| listed == finalizer);
+        Self {
+            key: ObjectKey::new(
+                meta.namespace.as_deref().unwrap_or_default(),
+                meta.name.as_deref().unwrap_or_default(),
+            ),
+            uid: Arc::from(meta.uid.as_deref().unwrap_or_default()),
+            created,
+            written: writes.fold(created, Timestamp::max),
+            deleting: meta.deletion_timestamp.is_some(),
+            foreground_finalizer: has(FOREGROUND_FINALIZER),
+            orphan_finalizer: has(ORPHAN_FINALIZER),
+            owners: meta.owner_references.clone().unwrap_or_default().into(),
+        }
+    }
+}

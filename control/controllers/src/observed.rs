@@ -1,0 +1,202 @@
+//! The kinds that are watched, and what is kept of each.
+
+use std::sync::Arc;
+
+use futures::Stream;
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::coordination::v1::Lease as ApiLease;
+use k8s_openapi::api::core::v1 as api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::informer::{Cache, Kept};
+use crate::meta::Meta;
+
+/// Where hosts renew their leases.
+pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+/// A Namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Namespace {
+    pub(crate) meta: Meta,
+    /// Whether `spec.finalizers` still names ours (`kubernetes`).
+    pub(crate) ours_to_finalize: bool,
+}
+
+/// A Node.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) meta: Meta,
+    pub(crate) unschedulable: bool,
+    pub(crate) taints: Vec<api::Taint>,
+    pub(crate) conditions: Vec<api::NodeCondition>,
+}
+
+/// A Pod.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pod {
+    pub(crate) meta: Meta,
+    /// `spec.nodeName`, when bound.
+    pub(crate) node_name: Option<Arc<str>>,
+    /// Succeeded or Failed.
+    pub(crate) finished: bool,
+    /// Since when the condition Ready is True; none when it is not.
+    pub(crate) ready_since: Option<Timestamp>,
+}
+
+/// A host's Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lease {
+    pub(crate) meta: Meta,
+    pub(crate) renewed: Option<Timestamp>,
+}
+
+/// All that the controllers see of the cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    pub(crate) namespaces: Arc<Cache<Namespace>>,
+    pub(crate) nodes: Arc<Cache<Node>>,
+    pub(crate) pods: Arc<Cache<Pod>>,
+    pub(crate) leases: Arc<Cache<Lease>>,
+    pub(crate) service_accounts: Arc<Cache<Meta>>,
+    pub(crate) config_maps: Arc<Cache<Meta>>,
+    pub(crate) secrets: Arc<Cache<Meta>>,
+    pub(crate) events: Arc<Cache<Meta>>,
+}
+
+macro_rules! kept {
+    ($($kind:ty),*) => {$(
+        impl Kept for $kind {
+            fn meta(&self) -> &Meta {
+                &self.meta
+            }
+        }
+    )*};
+}
+kept!(Namespace, Node, Pod, Lease);
+
+impl Observed {
+    /// Waits until everything was listed once.
+    pub(crate) async fn wait_until_synced(&self) {
+        self.namespaces.wait_until_synced().await;
+        self.nodes.wait_until_synced().await;
+        self.pods.wait_until_synced().await;
+        self.leases.wait_until_synced().await;
+        self.service_accounts.wait_until_synced().await;
+        self.config_maps.wait_until_synced().await;
+        self.secrets.wait_until_synced().await;
+        self.events.wait_until_synced().await;
+    }
+
+    /// Starts one watch per kind.
+    pub(crate) fn watch_all(&self, client: &Client, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+        let config = || watcher::Config::default().streaming_lists();
+        let leases = Api::<ApiLease>::namespaced(client.clone(), LEASE_NAMESPACE);
+        let whole = (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone()));
+        follow(tasks, stopped, &self.namespaces, "Namespace", watcher(whole.0, config()), Namespace::from_api);
+        follow(tasks, stopped, &self.nodes, "Node", watcher(whole.1, config()), Node::from_api);
+        follow(tasks, stopped, &self.pods, "Pod", watcher(whole.2, config()), Pod::from_api);
+        follow(tasks, stopped, &self.leases, "Lease", watcher(leases, config()), Lease::from_api);
+        follow_metadata::<api::ServiceAccount>(tasks, stopped, &self.service_accounts, client);
+        follow_metadata::<api::ConfigMap>(tasks, stopped, &self.config_maps, client);
+        follow_metadata::<api::Secret>(tasks, stopped, &self.secrets, client);
+        follow_metadata::<api::Event>(tasks, stopped, &self.events, client);
+    }
+}
+
+fn follow_metadata<K>(
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+    cache: &Arc<Cache<Meta>>,
+    client: &Client,
+) where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug,
+    K: serde::de::DeserializeOwned + Send + Sync + 'static,
+{
+    let events =
+        watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), watcher::Config::default().streaming_lists());
+    let kind = K::kind(&());
+    follow(tasks, stopped, cache, &kind, events, |object: &PartialObjectMeta<K>| Meta::from_api(&object.metadata));
+}
+
+fn follow<O, V: Kept>(
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+    cache: &Arc<Cache<V>>,
+    kind: &str,
+    events: impl Stream<Item = watcher::Result<Event<O>>> + Send + 'static,
+    keep: fn(&O) -> V,
+) where
+    O: Send + 'static,
+{
+    let (cache, kind, mut stopped) = (cache.clone(), kind.to_owned(), stopped.clone());
+    tasks.spawn(async move {
+        // Both arms are cancel-safe, and the loser is dropped for good.
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = cache.follow(&kind, events.default_backoff(), keep) => {}
+        }
+    });
+}
+
+impl Namespace {
+    pub(crate) fn from_api(namespace: &api::Namespace) -> Self {
+        let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref());
+        Self {
+            meta: Meta::from_api(&namespace.metadata),
+            ours_to_finalize: finalizers.into_iter().flatten().any(|finalizer| finalizer == "kubernetes"),
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn from_api(node: &api::Node) -> Self {
+        let spec = node.spec.as_ref();
+        Self {
+            meta: Meta::from_api(&unmanaged(&node.metadata)),
+            unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
+            taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
+            conditions: node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn condition(&self, kind: &str) -> Option<&api::NodeCondition> {
+        self.conditions.iter().find(|condition| condition.type_ == kind)
+    }
+}
+
+impl Pod {
+    pub(crate) fn from_api(pod: &api::Pod) -> Self {
+        let status = pod.status.as_ref();
+        let phase = status.and_then(|status| status.phase.as_deref());
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let node_name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        Self {
+            meta: Meta::from_api(&unmanaged(&pod.metadata)),
+            node_name: node_name.filter(|name| !name.is_empty()).map(Arc::from),
+            finished: matches!(phase, Some("Succeeded" | "Failed")),
+            ready_since: ready.map(|ready| ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0)),
+        }
+    }
+}
+
+impl Lease {
+    pub(crate) fn from_api(lease: &ApiLease) -> Self {
+        Self {
+            meta: Meta::from_api(&unmanaged(&lease.metadata)),
+            renewed: lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
+        }
+    }
+}
+
+/// Without the times of writes, so that a write that changes nothing we keep is no change.
+fn unmanaged(meta: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta { managed_fields: None, ..meta.clone() }
+}

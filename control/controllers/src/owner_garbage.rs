@@ -1,0 +1,182 @@
+//! Deletes objects whose owners are gone, and carries out how an owner's deletion is to treat its dependents.
+//!
+//! Background: the owner goes at once, its dependents follow. Foreground: the owner waits, with a finalizer, until the dependents that
+//! block it are gone. Orphan: the owner waits until no dependent names it any more. The graph of who owns whom is kept from the
+//! shared watches; that an owner is absent from it is never enough to delete anything: the API server is asked first.
+
+mod graph;
+mod plan;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::PropagationPolicy;
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::discovery::{ApiResource, Scope};
+use kube::{Api, discovery};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Context;
+use crate::informer::{Cache, Kept};
+use crate::meta::Meta;
+use crate::queue::{Next, Queue};
+use crate::requests::{Deletion, RequestError};
+use crate::worker::{self, Reconcile};
+use graph::{Graph, Kind, Uid};
+use plan::{Action, OwnerState, plan};
+
+pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
+    let queue = Arc::new(Queue::default());
+    let graph = Arc::new(Mutex::new(Graph::default()));
+    let observed = &context.observed;
+    follow(&observed.namespaces, Kind::Namespace, &graph, &queue);
+    follow(&observed.nodes, Kind::Node, &graph, &queue);
+    follow(&observed.pods, Kind::Pod, &graph, &queue);
+    follow(&observed.leases, Kind::Lease, &graph, &queue);
+    follow(&observed.service_accounts, Kind::ServiceAccount, &graph, &queue);
+    follow(&observed.config_maps, Kind::ConfigMap, &graph, &queue);
+    follow(&observed.secrets, Kind::Secret, &graph, &queue);
+    worker::start(Controller { context: context.clone(), graph }, queue, context, tasks, stopped);
+}
+
+fn follow<V: Kept>(cache: &Cache<V>, kind: Kind, graph: &Arc<Mutex<Graph>>, queue: &Arc<Queue<Uid>>) {
+    let (graph, queue) = (graph.clone(), queue.clone());
+    cache.subscribe(move |change| {
+        let mut graph = graph.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = Vec::new();
+        if let Some(gone) = change.gone() {
+            touched.extend(graph.remove(&gone.meta().uid));
+        }
+        if let Some(new) = change.new {
+            touched.extend(graph.set(kind, new.meta()));
+        }
+        drop(graph);
+        touched.into_iter().for_each(|uid| queue.add(uid));
+    });
+}
+
+struct Controller {
+    context: Context,
+    graph: Arc<Mutex<Graph>>,
+}
+
+impl Controller {
+    fn graph(&self) -> MutexGuard<'_, Graph> {
+        self.graph.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of each owner: from the graph, or, when it is not there, from the API server.
+    async fn owner_states(&self, meta: &Meta) -> Result<Vec<OwnerState>, RequestError> {
+        let mut states = Vec::with_capacity(meta.owners.len());
+        for owner in &meta.owners {
+            let known = self.graph().owner_state(&owner.uid);
+            states.push(match known {
+                Some(state) => state,
+                None => self.look_up(meta, owner).await?,
+            });
+        }
+        Ok(states)
+    }
+
+    async fn look_up(&self, dependent: &Meta, owner: &OwnerReference) -> Result<OwnerState, RequestError> {
+        let requests = &self.context.requests;
+        let Some((resource, scope)) = self.resource_of(owner).await? else { return Ok(OwnerState::Unknown) };
+        let owners: Api<DynamicObject> = match scope {
+            Scope::Cluster => Api::all_with(requests.client(), &resource),
+            // An owner in a namespace owns within its namespace only.
+            Scope::Namespaced if dependent.key.namespace.is_empty() => return Ok(OwnerState::Unknown),
+            Scope::Namespaced => Api::namespaced_with(requests.client(), &dependent.key.namespace, &resource),
+        };
+        let found = requests.bounded(owners.get_metadata_opt(&owner.name)).await?;
+        Ok(match found {
+            Some(found) if found.metadata.uid.as_ref() == Some(&owner.uid) => OwnerState::Present,
+            _ => OwnerState::Absent,
+        })
+    }
+
+    async fn resource_of(&self, owner: &OwnerReference) -> Result<Option<(ApiResource, Scope)>, RequestError> {
+        let (group, version) = owner.api_version.split_once('/').unwrap_or(("", &owner.api_version));
+        if let Some(kind) = Kind::find(group, version, &owner.kind) {
+            return Ok(Some((kind.resource(), if kind.is_namespaced() { Scope::Namespaced } else { Scope::Cluster })));
+        }
+        let wanted = GroupVersionKind::gvk(group, version, &owner.kind);
+        let client = self.context.requests.client();
+        let found = match self.context.requests.bounded(discovery::pinned_kind(&client, &wanted)).await {
+            Ok((resource, capabilities)) => Some((resource, capabilities.scope)),
+            Err(error) if error.is_not_found() || error.is_discovery_miss() => None,
+            Err(error) => return Err(error),
+        };
+        Ok(found)
+    }
+
+    async fn carry_out(&self, kind: Kind, meta: &Meta, action: Action) -> Result<(), RequestError> {
+        let requests = &self.context.requests;
+        let objects: Api<DynamicObject> = match &*meta.key.namespace {
+            "" => Api::all_with(requests.client(), &kind.resource()),
+            namespace => Api::namespaced_with(requests.client(), namespace, &kind.resource()),
+        };
+        match action {
+            Action::Nothing => Ok(()),
+            Action::Delete(propagation) => {
+                requests
+                    .delete(&objects, meta, Deletion { propagation: Some(propagation), grace_period_seconds: None })
+                    .await
+            }
+            Action::KeepOwners(kept) => self.rewrite(&objects, meta, |_| json!({"ownerReferences": kept})).await,
+            Action::DeleteDependents(dependents) => {
+                for (kind, dependent) in dependents {
+                    let how = PropagationPolicy::Background;
+                    Box::pin(self.carry_out(kind, &dependent, Action::Delete(how))).await?;
+                }
+                Ok(())
+            }
+            Action::ReleaseDependents(dependents) => {
+                for (kind, dependent) in dependents {
+                    let kept = dependent.owners.iter().filter(|owner| *owner.uid != *meta.uid).cloned().collect();
+                    Box::pin(self.carry_out(kind, &dependent, Action::KeepOwners(kept))).await?;
+                }
+                Ok(())
+            }
+            Action::RemoveFinalizer(finalizer) => {
+                let without = |finalizers: Vec<String>| {
+                    let kept: Vec<_> = finalizers.into_iter().filter(|listed| listed != finalizer).collect();
+                    json!({"finalizers": kept})
+                };
+                self.rewrite(&objects, meta, without).await
+            }
+        }
+    }
+
+    /// Changes metadata of the very object that `meta` names, in the version that was read just before.
+    async fn rewrite(
+        &self,
+        objects: &Api<DynamicObject>,
+        meta: &Meta,
+        change: impl FnOnce(Vec<String>) -> Value,
+    ) -> Result<(), RequestError> {
+        let requests = &self.context.requests;
+        let Some(now) = requests.bounded(objects.get_metadata_opt(&meta.key.name)).await? else { return Ok(()) };
+        if now.metadata.uid.as_deref() != Some(&*meta.uid) {
+            return Ok(());
+        }
+        let mut metadata = change(now.metadata.finalizers.unwrap_or_default());
+        metadata["resourceVersion"] = json!(now.metadata.resource_version);
+        requests.patch(objects, &meta.key.name, json!({"metadata": metadata})).await
+    }
+}
+
+impl Reconcile for Controller {
+    type Key = Uid;
+    const NAME: &'static str = "owner garbage";
+
+    async fn reconcile(&self, uid: &Uid) -> Result<Next, RequestError> {
+        let Some((kind, meta)) = self.graph().object(uid) else { return Ok(Next::Wait) };
+        let owners = if meta.deleting { Vec::new() } else { self.owner_states(&meta).await? };
+        let dependents = self.graph().dependents(uid);
+        let action = plan(&meta, &owners, dependents);
+        self.carry_out(kind, &meta, action).await?;
+        Ok(Next::Wait)
+    }
+}
