@@ -72,7 +72,7 @@ impl Controllers {
         let (stop, stopped) = watch::channel(false);
         let context = Context {
             observed: Arc::new(Observed::default()),
-            requests: Requests::new(client.clone(), config.request_timeout),
+            requests: Requests::new(client, config.request_timeout),
             config: Arc::new(config),
         };
         let mut tasks = JoinSet::new();
@@ -84,7 +84,7 @@ impl Controllers {
         pod_garbage::start(&context, &mut tasks, &stopped);
         owner_garbage::start(&context, &mut tasks, &stopped);
         event_expiry::start(&context, &mut tasks, &stopped);
-        context.observed.watch_all(&client, &mut tasks, &stopped);
+        context.observed.watch_all(&context.requests.client(), &mut tasks, &stopped);
         Self { tasks, stop }
     }
 

@@ -29,7 +29,7 @@ enum Action {
 
 /// What to do, given the namespace and the data of the ConfigMap that is there.
 fn plan(namespace: Option<&Namespace>, data: Option<&BTreeMap<String, String>>, ca_pem: &str) -> Action {
-    if !namespace.is_some_and(|namespace| !namespace.meta.deleting) {
+    if namespace.is_none_or(|namespace| namespace.meta.deleting) {
         return Action::Nothing;
     }
     match data {

@@ -37,10 +37,10 @@ enum Settled {
     ReportFailed(PodKey),
 }
 
-/// Something that a watch showed.
+/// Something that a watch showed, cut down to what is kept of it.
 enum Observed {
-    Node(watcher::Result<Event<api::Node>>),
-    Pod(Box<watcher::Result<Event<api::Pod>>>),
+    Node(watcher::Result<Event<NodeSpec>>),
+    Pod(watcher::Result<Event<Pod>>),
 }
 
 /// Runs until `stopped` says so.
@@ -71,9 +71,21 @@ pub(crate) async fn run(client: Client, config: SchedulerConfig, mut stopped: wa
 fn observe(client: &Client) -> BoxStream<'static, Observed> {
     let config = watcher::Config::default().streaming_lists();
     let unfinished = config.clone().fields("status.phase!=Succeeded,status.phase!=Failed");
-    let nodes = watch_objects(Api::<api::Node>::all(client.clone()), config).default_backoff().map(Observed::Node);
+    let nodes = watch_objects(Api::<api::Node>::all(client.clone()), config).default_backoff();
     let pods = watch_objects(Api::<api::Pod>::all(client.clone()), unfinished).default_backoff();
-    futures::stream::select(nodes, pods.map(|event| Observed::Pod(Box::new(event)))).boxed()
+    let nodes = nodes.map(|event| Observed::Node(event.map(|event| cut_down(event, NodeSpec::from_api))));
+    let pods = pods.map(|event| Observed::Pod(event.map(|event| cut_down(event, Pod::from_api))));
+    futures::stream::select(nodes, pods).boxed()
+}
+
+fn cut_down<O, K>(event: Event<O>, keep: fn(&O) -> K) -> Event<K> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(keep(&object)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(keep(&object)),
+        Event::Delete(object) => Event::Delete(keep(&object)),
+    }
 }
 
 struct Driver {
@@ -116,22 +128,19 @@ impl Driver {
         for event in events {
             match event {
                 Observed::Node(Ok(event)) => self.take_in_node(event),
-                Observed::Pod(event) => match *event {
-                    Ok(event) => self.take_in_pod(event),
-                    Err(error) => tracing::info!(%error, "the scheduler's watch of pods was interrupted"),
-                },
+                Observed::Pod(Ok(event)) => self.take_in_pod(event),
+                Observed::Pod(Err(error)) => tracing::info!(%error, "the scheduler's watch of pods was interrupted"),
                 Observed::Node(Err(error)) => tracing::info!(%error, "the scheduler's watch of nodes was interrupted"),
             }
         }
     }
 
-    fn take_in_node(&mut self, event: Event<api::Node>) {
+    fn take_in_node(&mut self, event: Event<NodeSpec>) {
         match event {
             Event::Init => self.nodes_listed.seen.clear(),
             Event::InitApply(node) => {
-                let spec = NodeSpec::from_api(&node);
-                self.nodes_listed.seen.insert(spec.name.clone());
-                self.cache.apply_node(spec);
+                self.nodes_listed.seen.insert(node.name.clone());
+                self.cache.apply_node(node);
             }
             Event::InitDone => {
                 let seen = std::mem::take(&mut self.nodes_listed.seen);
@@ -141,16 +150,15 @@ impl Driver {
                 gone.iter().for_each(|name| self.cache.delete_node(name));
                 self.nodes_listed.complete_once = true;
             }
-            Event::Apply(node) => self.cache.apply_node(NodeSpec::from_api(&node)),
-            Event::Delete(node) => self.cache.delete_node(node.metadata.name.as_deref().unwrap_or_default()),
+            Event::Apply(node) => self.cache.apply_node(node),
+            Event::Delete(node) => self.cache.delete_node(&node.name),
         }
     }
 
-    fn take_in_pod(&mut self, event: Event<api::Pod>) {
+    fn take_in_pod(&mut self, event: Event<Pod>) {
         match event {
             Event::Init => self.pods_listed.seen.clear(),
             Event::InitApply(pod) => {
-                let pod = Pod::from_api(&pod);
                 self.pods_listed.seen.insert(pod.key.clone());
                 self.cache.apply_pod(pod);
             }
@@ -160,8 +168,8 @@ impl Driver {
                 gone.iter().for_each(|key| self.forget(key));
                 self.pods_listed.complete_once = true;
             }
-            Event::Apply(pod) => self.cache.apply_pod(Pod::from_api(&pod)),
-            Event::Delete(pod) => self.forget(&Pod::from_api(&pod).key),
+            Event::Apply(pod) => self.cache.apply_pod(pod),
+            Event::Delete(pod) => self.forget(&pod.key),
         }
     }
 
