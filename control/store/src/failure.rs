@@ -18,8 +18,8 @@ pub enum StoreFailure {
 pub(crate) struct Failure(watch::Sender<Option<StoreFailure>>);
 
 impl Failure {
-    pub(crate) fn fail(&self, reason: String) {
-        if self.set(StoreFailure::Failed { reason: reason.clone() }) {
+    pub(crate) fn fail(&self, reason: &str) {
+        if self.set(StoreFailure::Failed { reason: reason.to_owned() }) {
             tracing::error!(reason, "the store has failed and stopped");
         }
     }

@@ -47,6 +47,9 @@ mod raft;
 mod store;
 mod types;
 mod vfs;
+
+#[cfg(test)]
+mod crash_tests;
 mod watch;
 
 pub use config::StoreConfig;

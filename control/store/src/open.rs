@@ -79,6 +79,8 @@ pub(crate) fn open(config: &StoreConfig, vfs: &Arc<dyn Vfs>, failure: &Failure) 
     let lock_path = directory.join("lock");
     let lock = vfs.lock(&lock_path).map_err(failed("lock", &lock_path))?;
     let lock = lock.ok_or_else(|| OpenStoreError::InUse { directory: directory.clone() })?;
+    // After `kill -9` a name may be there and not be durable. Nothing may be built on it before it is.
+    vfs.sync_dir(directory).map_err(failed("sync", directory))?;
 
     let known = identity::read(vfs.as_ref(), directory).map_err(failed("read `id.json` in", directory))?;
     let identity = known.unwrap_or_else(identity::draw);

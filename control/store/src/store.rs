@@ -240,6 +240,11 @@ impl Store {
         drop(parts.lock);
     }
 
+    #[cfg(test)]
+    pub(crate) fn inner_failure(&self) -> Option<StoreFailure> {
+        self.inner.failure.get()
+    }
+
     async fn propose(&self, command: Command) -> Result<CommandOutcome, WriteError> {
         self.check_running()?;
         match self.inner.raft.client_write(command).await {
@@ -257,7 +262,7 @@ impl Store {
 
     /// openraft has stopped: with the reason of whoever failed first, or with its own.
     fn stopped(&self, error: &dyn std::fmt::Display) -> StoreFailure {
-        self.inner.failure.fail(format!("the consensus core stopped: {error}"));
+        self.inner.failure.fail(&format!("the consensus core stopped: {error}"));
         self.inner.failure.get().unwrap_or(StoreFailure::Closed)
     }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) use real::RealVfs;
 
 /// Zeros are written in pieces of this size.
-const ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
 
 /// A file system.
 pub(crate) trait Vfs: Debug + Send + Sync + 'static {

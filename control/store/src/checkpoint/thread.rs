@@ -166,7 +166,7 @@ where
         let failed = result.is_err();
         if let Err(error) = &result {
             let directory = self.settings.directory.display();
-            self.failure.fail(format!("writing the checkpoint in `{directory}` failed: {error}"));
+            self.failure.fail(&format!("writing the checkpoint in `{directory}` failed: {error}"));
         }
         // Whoever asked may have given up.
         let _ = answer.send(result);

@@ -66,6 +66,9 @@ pub(super) fn recover<P>(
     decode: DecodePayload<P>,
 ) -> Result<Recovered<P>, OpenLogError> {
     let ids = segment_ids(vfs, directory)?;
+    // After `kill -9` a name may be there and not be durable, as the bytes may.
+    let path = directory.to_owned();
+    vfs.sync_dir(directory).map_err(|source| OpenLogError::Io { action: "sync", path, source })?;
     let mut recovery = Recovery { directory, identity, decode, state: State::default() };
     let mut surplus = Vec::new();
     for id in ids {
@@ -211,8 +214,7 @@ impl<P> Recovery<'_, P> {
         }
         let segment = Segment { id, salt: header.salt, bytes: bytes.len() as u64, file };
         let seed = segment.seed();
-        let begin = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(usize::MAX);
-        let (mut offset, mut last_index, mut frames) = (begin, None, 0_u64);
+        let (mut offset, mut last_index, mut frames) = (SEGMENT_HEADER_BYTES, None, 0_u64);
         while let Some(frame) = parse(bytes, seed, offset) {
             self.state.check_number(frame.number).map_err(damaged)?;
             self.state.frame(frame.body, self.decode, &mut last_index).map_err(damaged)?;
@@ -220,7 +222,7 @@ impl<P> Recovery<'_, P> {
             frames += 1;
         }
         // A frame with the next number may be torn. One with a higher number proves that the next one was synced.
-        let torn = self.state.number.map_or(0, |number| number + 1);
+        let torn = self.state.number.map_or(1, |number| number + 1);
         if let Some(found) = find_header_above(bytes, seed, offset, torn) {
             return Err(damaged(format!(
                 "the record at byte {offset} is not intact, but {found} behind it was written"
@@ -235,7 +237,7 @@ impl<P> Recovery<'_, P> {
             let last_index = self.state.active_last_index;
             self.state.older.push_back(OlderSegment { id: full.id, last_index });
         }
-        self.state.bytes += (offset - begin) as u64;
+        self.state.bytes += (offset - SEGMENT_HEADER_BYTES) as u64;
         self.state.active = Some((segment, offset as u64));
         self.state.active_last_index = last_index;
         Ok(true)

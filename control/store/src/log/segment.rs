@@ -10,7 +10,7 @@ use crate::codec::{Put, Reader};
 use crate::vfs::{Vfs, VfsFile, fill_with_zeros};
 
 /// The header takes up this much at the beginning of a segment.
-pub(super) const SEGMENT_HEADER_BYTES: u64 = 64;
+pub(super) const SEGMENT_HEADER_BYTES: usize = 64;
 
 const MAGIC: &[u8; 8] = b"CORACLOG";
 const VERSION: u32 = 1;
@@ -56,7 +56,7 @@ impl Segment {
         let temporary = directory.join(format!("{id:020}.tmp"));
         let file = vfs.create(&temporary)?;
         file.write_at(0, &SegmentHeader { id, salt, identity }.encode())?;
-        fill_with_zeros(file.as_ref(), SEGMENT_HEADER_BYTES, bytes)?;
+        fill_with_zeros(file.as_ref(), SEGMENT_HEADER_BYTES as u64, bytes)?;
         file.sync_data()?;
         vfs.rename(&temporary, &segment_path(directory, id))?;
         vfs.sync_dir(directory)?;
@@ -74,7 +74,7 @@ impl SegmentHeader {
         out.extend_from_slice(&self.identity.cluster.to_le_bytes());
         out.put_u64(self.identity.node);
         out.put_u32(crc32c::crc32c(&out));
-        out.resize(SEGMENT_HEADER_BYTES as usize, 0);
+        out.resize(SEGMENT_HEADER_BYTES, 0);
         out
     }
 

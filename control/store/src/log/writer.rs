@@ -228,7 +228,7 @@ impl Writer {
             None => {
                 let bytes = settings.first_segment_bytes;
                 let segment = Segment::create(vfs.as_ref(), directory, tail.next_id, bytes, settings.identity)?;
-                (segment, SEGMENT_HEADER_BYTES)
+                (segment, SEGMENT_HEADER_BYTES as u64)
             }
         };
         Ok(Self {
@@ -301,7 +301,7 @@ impl Writer {
         completions: &mut Vec<Completion>,
         mut operations: mpsc::Receiver<Operation<P>>,
     ) {
-        self.failure.fail(format!("writing the log in `{}` failed: {error}", self.directory.display()));
+        self.failure.fail(&format!("writing the log in `{}` failed: {error}", self.directory.display()));
         operations.close();
         let again = || io::Error::new(error.kind(), error.to_string());
         completions.drain(..).for_each(|completion| completion(Err(again())));
@@ -337,7 +337,7 @@ impl Writer {
     fn next_segment(&mut self, needed: u64) -> io::Result<()> {
         let mut head = vec![0; HEADER_BYTES];
         Record::<Vec<u8>>::Summary(self.summary_written).encode(&mut head);
-        let needed = SEGMENT_HEADER_BYTES + needed + head.len() as u64;
+        let needed = (SEGMENT_HEADER_BYTES + head.len()) as u64 + needed;
         let spare = self.spare.take().map(Spare::take).transpose()?;
         let segment = match spare {
             Some(segment) if segment.bytes >= needed => segment,
@@ -352,7 +352,7 @@ impl Writer {
         self.buffer = head;
         self.older.push_back(OlderSegment { id: self.active.id, last_index: self.active_last_index.take() });
         self.active = segment;
-        self.offset = SEGMENT_HEADER_BYTES;
+        self.offset = SEGMENT_HEADER_BYTES as u64;
         Ok(())
     }
 

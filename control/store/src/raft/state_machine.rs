@@ -134,10 +134,6 @@ impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
 
 fn snapshot(image: Image) -> SnapshotOf<Types, Image> {
     let applied = image.applied();
-    let meta = SnapshotMetaOf::<Types> {
-        last_log_id: applied.log_id,
-        last_membership: applied.membership.clone(),
-        ..Default::default()
-    };
+    let meta = SnapshotMetaOf::<Types> { last_log_id: applied.log_id, last_membership: applied.membership.clone() };
     SnapshotOf::<Types, Image> { meta, snapshot: image }
 }
