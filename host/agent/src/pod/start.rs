@@ -1,0 +1,196 @@
+//! Starting one container: image, environment, directories, log, sandbox.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coracle_control_api::quantity::Quantity;
+use coracle_host_image::PullPolicy;
+use coracle_host_network::PodNetwork;
+use coracle_host_sandbox::Limits;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, ObjectReference, Pod, Secret};
+use kube::Api;
+
+use super::{PodView, Started};
+use crate::agent::Shared;
+use crate::environment::{self, Facts, SourceKind, SourceName, Sources};
+use crate::life::{EventKind, FailureKind, PodEvent, StartFailure};
+use crate::runtime::{ContainerSpec, Prepared};
+use crate::volumes;
+
+/// The resource that limits the fuel of a container's whole life.
+const FUEL_RESOURCE: &str = "coracle.dev/fuel";
+/// Where an HTTP handler is served when the container declares no port.
+const HTTP_PORT_DEFAULT: u16 = 8080;
+
+pub(super) fn cancelled() -> StartFailure {
+    StartFailure { kind: FailureKind::Cancelled, message: "the start was given up".to_owned() }
+}
+
+fn config_failure(message: impl ToString) -> StartFailure {
+    StartFailure { kind: FailureKind::Config, message: message.to_string() }
+}
+
+/// One start of one container.
+pub(super) struct Start {
+    pub(super) shared: Arc<Shared>,
+    pub(super) view: Arc<PodView>,
+    pub(super) about: ObjectReference,
+    pub(super) pod: Arc<Pod>,
+    pub(super) index: usize,
+    pub(super) restart: u32,
+    pub(super) network: PodNetwork,
+}
+
+impl Start {
+    /// # Cancel safety
+    /// Dropping the future gives the start up and leaves nothing running.
+    pub(super) async fn run(self) -> Result<Started, StartFailure> {
+        let spec = self.pod.spec.as_ref();
+        let containers =
+            spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+        let Some(container) = containers.into_iter().nth(self.index) else {
+            return Err(config_failure("the pod has no such container"));
+        };
+        let prepared = self.prepare(container).await?;
+        let env = self.environment(container).await?;
+        let Ok(_permit) = self.shared.starts.acquire().await else { return Err(cancelled()) };
+        self.start(container, prepared.as_ref(), env)
+    }
+
+    async fn prepare(&self, container: &Container) -> Result<Box<dyn Prepared>, StartFailure> {
+        let image = container.image.as_deref().unwrap_or_default();
+        let policy = match container.image_pull_policy.as_deref() {
+            Some("Always") => PullPolicy::Always,
+            Some("Never") => PullPolicy::Never,
+            _ => PullPolicy::IfNotPresent,
+        };
+        let begun = Instant::now();
+        let prepared = self.shared.runtime.prepare(image, policy).await?;
+        let message = match policy {
+            PullPolicy::Always => format!("Successfully pulled image \"{image}\" in {}ms", begun.elapsed().as_millis()),
+            PullPolicy::IfNotPresent | PullPolicy::Never => {
+                format!("Container image \"{image}\" already present on machine")
+            }
+        };
+        self.record(container, EventKind::Normal, "Pulled", message);
+        Ok(prepared)
+    }
+
+    async fn environment(&self, container: &Container) -> Result<Vec<(String, String)>, StartFailure> {
+        let mut sources = Sources::new();
+        for name in environment::needs(container) {
+            if let Some(data) = self.fetch(&name).await? {
+                sources.insert(name, data);
+            }
+        }
+        let resources = &self.shared.config.resources;
+        let facts = Facts {
+            pod_ip: self.network.ip(),
+            host_ip: self.shared.config.host_address,
+            cpu_millis: resources.cpu_millis - resources.cpu_millis_reserved.min(resources.cpu_millis),
+            memory_bytes: resources.memory_bytes - resources.memory_bytes_reserved.min(resources.memory_bytes),
+            storage_bytes: resources.storage_bytes,
+        };
+        environment::build(&self.pod, container, &facts, &sources).map_err(config_failure)
+    }
+
+    /// The contents of a ConfigMap or a Secret; `None` if there is none of that name.
+    async fn fetch(
+        &self,
+        (kind, name): &SourceName,
+    ) -> Result<Option<std::collections::BTreeMap<String, Vec<u8>>>, StartFailure> {
+        let (client, namespace) = (self.shared.client.clone(), &self.view.key.namespace);
+        let found = match kind {
+            SourceKind::ConfigMap => {
+                let found = Api::<ConfigMap>::namespaced(client, namespace).get_opt(name).await;
+                found.map(|map| map.map(|map| config_map_data(map)))
+            }
+            SourceKind::Secret => {
+                let found = Api::<Secret>::namespaced(client, namespace).get_opt(name).await;
+                let bytes =
+                    |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
+                found.map(|secret| secret.map(|secret| bytes(secret).collect()))
+            }
+        };
+        found.map_err(|error| config_failure(format!("{name} cannot be read: {error}")))
+    }
+
+    fn start(
+        &self,
+        container: &Container,
+        prepared: &dyn Prepared,
+        env: Vec<(String, String)>,
+    ) -> Result<Started, StartFailure> {
+        let key = &self.view.key;
+        let directory = volumes::pod_directory(&self.shared.config.data_dir, &key.uid);
+        let mounts = volumes::mounts(&self.pod, container, &directory).map_err(config_failure)?;
+        let log =
+            self.shared.logs.start(&self.view.logs, &container.name, self.restart).map_err(|error| StartFailure {
+                kind: FailureKind::Run,
+                message: format!("the log of the container cannot be made: {error}"),
+            })?;
+        let spec = ContainerSpec {
+            name: format!("{}/{}/{}", key.namespace, key.name, container.name),
+            command: environment::expand_all(container.command.as_ref(), &env),
+            args: environment::expand_all(container.args.as_ref(), &env),
+            env,
+            mounts,
+            limits: limits(container),
+            network: self.network.clone(),
+            http_port: http_port(container),
+            log: Arc::clone(&log),
+        };
+        let running = prepared.start(spec)?;
+        let container_id = format!("coracle://{}-{}-{}", key.uid, container.name, self.restart);
+        self.warn_about_probes(container);
+        Ok(Started { running, image_id: prepared.image_id(), container_id, log })
+    }
+
+    /// Probes are accepted and not acted on yet: the person who wrote them must hear of it.
+    fn warn_about_probes(&self, container: &Container) {
+        let probes = [
+            (container.startup_probe.is_some(), "startupProbe"),
+            (container.readiness_probe.is_some(), "readinessProbe"),
+            (container.liveness_probe.is_some(), "livenessProbe"),
+            (container.lifecycle.is_some(), "lifecycle"),
+        ];
+        let named: Vec<_> = probes.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
+        if self.restart == 0 && !named.is_empty() {
+            let message = format!(
+                "{} of container {} is not enforced by this host yet: the container counts as ready while it runs",
+                named.join(", "),
+                container.name
+            );
+            self.record(container, EventKind::Warning, "NotEnforced", message);
+        }
+    }
+
+    fn record(&self, container: &Container, kind: EventKind, reason: &'static str, message: String) {
+        let init = self.pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
+        let list = if self.index < init { "initContainers" } else { "containers" };
+        let field_path = Some(format!("spec.{list}{{{}}}", container.name));
+        self.shared.events.record(self.about.clone(), PodEvent { kind, reason, message, field_path });
+    }
+}
+
+fn config_map_data(map: ConfigMap) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let text = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.into_bytes()));
+    let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
+    text.chain(binary).collect()
+}
+
+fn limits(container: &Container) -> Limits {
+    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    let amount = |name: &str| limits?.get(name)?.0.parse::<Quantity>().ok();
+    let whole = |name: &str| amount(name).and_then(|amount| u64::try_from(amount.value()).ok());
+    Limits {
+        cpu_millis: amount("cpu").map(|amount| u32::try_from(amount.milli_value()).unwrap_or(u32::MAX)),
+        memory_bytes: whole("memory"),
+        fuel: whole(FUEL_RESOURCE),
+    }
+}
+
+fn http_port(container: &Container) -> u16 {
+    let first = container.ports.as_ref().and_then(|ports| ports.first());
+    first.and_then(|port| u16::try_from(port.container_port).ok()).unwrap_or(HTTP_PORT_DEFAULT)
+}

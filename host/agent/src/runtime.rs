@@ -1,0 +1,74 @@
+//! What runs containers: the seam between the pod's life and the sandbox.
+//!
+//! The agent knows two steps. Preparing turns an image's name into something that can be started; starting turns that
+//! into something that runs. The Wasm sandbox is one implementation; Linux images and simulated pods are others to come,
+//! and tests bring their own.
+
+mod wasm;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_host_image::PullPolicy;
+use coracle_host_network::PodNetwork;
+use coracle_host_sandbox::{Limits, Mount};
+
+use crate::life::{Exit, StartFailure};
+use crate::logs::Log;
+
+pub(crate) use wasm::WasmRuntime;
+
+/// What a container is started with.
+#[derive(Debug)]
+pub(crate) struct ContainerSpec {
+    /// For the host's own log: `namespace/pod/container`.
+    pub(crate) name: String,
+    /// What follows the program, or replaces it: see [`arguments`].
+    pub(crate) command: Vec<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) limits: Limits,
+    pub(crate) network: PodNetwork,
+    pub(crate) http_port: u16,
+    pub(crate) log: Arc<Log>,
+}
+
+/// The argument vector: the command, if the specification names one, else the program's name; then the args. So
+/// `command` replaces `argv[0]`, as it replaces the entry point of an image elsewhere; the program that runs is always
+/// the image's.
+pub(crate) fn arguments(program: &str, command: Vec<String>, args: Vec<String>) -> Vec<String> {
+    let mut all = if command.is_empty() { vec![program.to_owned()] } else { command };
+    all.extend(args);
+    all
+}
+
+/// A kind of container.
+#[async_trait::async_trait]
+pub(crate) trait Runtime: fmt::Debug + Send + Sync {
+    /// Makes the image ready to start. Dropping the future gives it up.
+    async fn prepare(&self, image: &str, policy: PullPolicy) -> Result<Box<dyn Prepared>, StartFailure>;
+
+    /// How many containers it can run at a time.
+    fn containers_max(&self) -> u32;
+}
+
+/// A program that is ready to start.
+pub(crate) trait Prepared: Send + Sync {
+    /// The image with its digest, for `status.containerStatuses[].imageID`.
+    fn image_id(&self) -> String;
+
+    /// Starts a container. A refusal leaves nothing behind.
+    fn start(&self, spec: ContainerSpec) -> Result<Arc<dyn Running>, StartFailure>;
+}
+
+/// A container that was started. When the last reference is dropped, it is killed.
+#[async_trait::async_trait]
+pub(crate) trait Running: Send + Sync {
+    /// Waits for the end; any number may wait.
+    async fn wait(&self) -> Exit;
+
+    /// Ends it within `grace`, at once if that is zero. A later call may shorten the grace.
+    async fn stop(&self, grace: Duration) -> Exit;
+}
