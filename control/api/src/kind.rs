@@ -1,0 +1,499 @@
+//! What the API server knows of a kind: one row of data (`Kind`), and a `Behaviour` for what no table can say.
+//!
+//! The server has one handler per verb and asks the row. On a create it calls, in this order: `decode`, `Kind::default`,
+//! admission, `Kind::prepare_create`, `Kind::validate_create`, `Kind::warnings`. On an update of the object or of one of
+//! its parts (`Part`): `decode`, `Kind::default`, admission, `Kind::prepare_update`, `Kind::validate_update`,
+//! `Kind::warnings`. These methods do what upstream does for every kind (object metadata) and then ask the behaviour,
+//! so a caller never has to call the behaviour for writes.
+//!
+//! A kind's row and its behaviour live together in one file under `kinds`; a custom resource makes its row at run time.
+//! Nothing here reads a clock, draws a random number or does I/O. Nothing here panics on an object of a wrong shape:
+//! a field of the wrong type counts as absent, since `decode` has already refused it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kinds::object_meta;
+use crate::kinds::validation::names::NameRule;
+use crate::status::FieldError;
+
+pub use crate::kinds::{find, find_kind, kinds, request_kinds};
+
+/// Text that is either built in or made at run time (for a custom resource).
+pub type Text = Cow<'static, str>;
+
+/// One served resource: its names, verbs, subresources, schema, and what is special about it.
+#[derive(Debug, Clone)]
+pub struct Kind {
+    /// API group, empty for the core group.
+    pub group: Text,
+    pub version: Text,
+    pub kind: Text,
+    pub list_kind: Text,
+    pub plural: Text,
+    pub singular: Text,
+    pub short_names: Vec<Text>,
+    pub categories: Vec<Text>,
+    pub namespaced: bool,
+    /// In the order in which discovery lists them. Empty for a kind that is only the body of a subresource.
+    pub verbs: Vec<Verb>,
+    pub subresources: Vec<Subresource>,
+    /// Name of the type in the schema table, for instance `io.k8s.api.core.v1.Pod`.
+    pub schema: Text,
+    /// What `metadata.name` may be.
+    pub name_rule: NameRule,
+    /// Group and plural of the kind under which objects are stored, where several kinds share one storage
+    /// (`events.k8s.io` and core events). The stored form is that kind's; see `Behaviour::to_stored`.
+    pub stored_as: Option<(Text, Text)>,
+    /// A PUT to a name that does not exist creates the object.
+    pub create_on_update: bool,
+    /// A PUT without `metadata.resourceVersion` is taken as "whatever is there"; otherwise it is refused with 422.
+    pub unconditional_update: bool,
+    /// The answer to a DELETE that removed the object is the object itself instead of a Status.
+    pub delete_returns_object: bool,
+    pub behaviour: Arc<dyn Behaviour>,
+}
+
+/// A verb of a resource as discovery names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    Create,
+    Delete,
+    DeleteCollection,
+    Get,
+    List,
+    Patch,
+    Update,
+    Watch,
+}
+
+/// Every verb, in discovery's order.
+pub const ALL_VERBS: &[Verb] = &[
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
+
+/// The verbs of a subresource that reads and writes a part of the object.
+pub const PART_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
+
+/// A path below an object: `pods/NAME/status`.
+#[derive(Debug, Clone)]
+pub struct Subresource {
+    pub name: Text,
+    /// Group of the kind that this path speaks; empty means core, as does an empty version "the parent's".
+    pub group: Text,
+    pub version: Text,
+    pub kind: Text,
+    pub verbs: Vec<Verb>,
+    /// The part of the parent object that get, update and patch address; `None` for a path with a handler of its own
+    /// (binding, eviction, token, log, exec, attach, portforward, proxy).
+    pub part: Option<Part>,
+}
+
+/// What an update may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The object itself: everything but status.
+    Object,
+    Status,
+    /// A namespace's `spec.finalizers`.
+    Finalize,
+    /// A pod's ephemeral containers.
+    EphemeralContainers,
+    /// A pod's container resources.
+    Resize,
+    /// A certificate signing request's approval conditions.
+    Approval,
+}
+
+/// A printer column of a Table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: Text,
+    /// OpenAPI type: string, integer, boolean, date.
+    pub kind: Text,
+    pub format: Text,
+    /// 0 is shown always, 1 with `-o wide`.
+    pub priority: i32,
+    pub description: Text,
+}
+
+/// What is special about a kind. Every method has the answer of a kind that has nothing special.
+///
+/// The server calls the methods of `Kind` for writes, which add what is common to all kinds.
+pub trait Behaviour: Send + Sync + fmt::Debug {
+    /// Fills in what upstream's defaulting fills in, and the empty values that upstream always writes out. Idempotent.
+    fn default(&self, _object: &mut Value) {}
+
+    /// Drops what a client may not set on create, and sets what the server decides (phase, generation, QoS class).
+    fn prepare_create(&self, _object: &mut Value) {}
+
+    /// Puts back, from `old`, what an update of `part` may not touch, and moves the generation.
+    fn prepare_update(&self, _part: Part, _new: &mut Value, _old: &Value) {}
+
+    /// False for a kind that leaves its metadata to the checks that all objects get: any name that can stand in a path.
+    fn validates_metadata(&self) -> bool {
+        true
+    }
+
+    /// False for a kind that looks at the metadata of an update itself, in its own place.
+    fn validates_metadata_on_update(&self) -> bool {
+        self.validates_metadata()
+    }
+
+    /// True for a kind that, on an update of `part`, holds the new metadata against the rules for new objects as well.
+    fn revalidates_metadata(&self, _part: Part) -> bool {
+        false
+    }
+
+    /// What is wrong with an object to be created, apart from its metadata.
+    fn validate_create(&self, _object: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// What is wrong with an update, apart from its metadata.
+    fn validate_update(&self, _part: Part, _new: &Value, _old: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// Texts for Warning headers; `old` is there on an update.
+    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Dotted paths that the server resets on a write to `part`, which therefore no field manager can own through it.
+    fn reset_fields(&self, _part: Part) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Printer columns: name and age unless the kind has its own.
+    fn columns(&self) -> &[Column] {
+        crate::kinds::columns::name_and_created_at()
+    }
+
+    /// The cells of one row, as many as there are columns; `now` is what ages are counted from.
+    fn cells(&self, object: &Value, _now: Timestamp) -> Vec<Value> {
+        crate::kinds::columns::name_and_created_at_cells(object)
+    }
+
+    /// Conditions of one row (objects of meta.k8s.io `TableRowCondition`), by which clients tell finished objects.
+    fn row_conditions(&self, _object: &Value) -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// Labels that a field selector may name, besides `metadata.name` and (if namespaced) `metadata.namespace`.
+    fn field_labels(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The value of one of `field_labels`; empty text where the object has none.
+    fn field_value(&self, _object: &Value, _label: &str) -> String {
+        String::new()
+    }
+
+    /// Seconds between a DELETE and the removal of the object, for a kind that has graceful deletion; `None` for the
+    /// others, which go at once. `requested` is the client's `gracePeriodSeconds`.
+    ///
+    /// 0 also means at once. A server that sets `metadata.deletionTimestamp` for the first time also adds one to
+    /// `metadata.generation` where there is one.
+    fn graceful_deletion(&self, _object: &Value, _requested: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// True while something other than `metadata.finalizers` holds a deleted object (a namespace's `spec.finalizers`).
+    fn holds_deletion(&self, _object: &Value) -> bool {
+        false
+    }
+
+    /// Called once when `metadata.deletionTimestamp` has been set and the object stays for now.
+    fn mark_deleted(&self, _object: &mut Value) {}
+
+    /// Turns an object of this kind into the stored form, where `Kind::stored_as` names another kind.
+    fn to_stored(&self, _object: &mut Value) {}
+
+    /// The way back from `to_stored`.
+    fn from_stored(&self, _object: &mut Value) {}
+}
+
+/// The behaviour of a kind with nothing special.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain;
+
+impl Behaviour for Plain {}
+
+impl Kind {
+    /// A namespaced kind with all verbs and no subresources; the other methods adjust it.
+    pub fn new(
+        group: impl Into<Text>,
+        version: impl Into<Text>,
+        kind: impl Into<Text>,
+        plural: impl Into<Text>,
+        behaviour: impl Behaviour + 'static,
+    ) -> Self {
+        let kind = kind.into();
+        Self {
+            group: group.into(),
+            version: version.into(),
+            list_kind: Cow::Owned(format!("{kind}List")),
+            singular: Cow::Owned(kind.to_lowercase()),
+            plural: plural.into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            namespaced: true,
+            verbs: ALL_VERBS.to_vec(),
+            subresources: Vec::new(),
+            schema: Cow::Borrowed(""),
+            name_rule: NameRule::Subdomain,
+            stored_as: None,
+            create_on_update: false,
+            unconditional_update: true,
+            delete_returns_object: false,
+            behaviour: Arc::new(behaviour),
+            kind,
+        }
+    }
+
+    #[must_use]
+    pub fn schema(mut self, definition: &'static str) -> Self {
+        self.schema = Cow::Borrowed(definition);
+        self
+    }
+
+    #[must_use]
+    pub fn short_names(mut self, names: &[&'static str]) -> Self {
+        self.short_names = names.iter().map(|name| Cow::Borrowed(*name)).collect();
+        self
+    }
+
+    #[must_use]
+    pub fn categories(mut self, names: &[&'static str]) -> Self {
+        self.categories = names.iter().map(|name| Cow::Borrowed(*name)).collect();
+        self
+    }
+
+    #[must_use]
+    pub fn cluster_scoped(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    #[must_use]
+    pub fn verbs(mut self, verbs: &[Verb]) -> Self {
+        self.verbs = verbs.to_vec();
+        self
+    }
+
+    #[must_use]
+    pub fn name_rule(mut self, rule: NameRule) -> Self {
+        self.name_rule = rule;
+        self
+    }
+
+    #[must_use]
+    pub fn creates_on_update(mut self) -> Self {
+        self.create_on_update = true;
+        self
+    }
+
+    #[must_use]
+    pub fn updates_need_a_version(mut self) -> Self {
+        self.unconditional_update = false;
+        self
+    }
+
+    #[must_use]
+    pub fn returns_what_it_deletes(mut self) -> Self {
+        self.delete_returns_object = true;
+        self
+    }
+
+    #[must_use]
+    pub fn stored_as(mut self, group: &'static str, plural: &'static str) -> Self {
+        self.stored_as = Some((Cow::Borrowed(group), Cow::Borrowed(plural)));
+        self
+    }
+
+    /// Adds `NAME/status` and the like: get, patch and update of a part of this object.
+    #[must_use]
+    pub fn part(mut self, name: &'static str, part: Part, verbs: &[Verb]) -> Self {
+        let kind = self.kind.clone();
+        self.subresources.push(Subresource {
+            name: Cow::Borrowed(name),
+            group: Cow::Borrowed(""),
+            version: Cow::Borrowed(""),
+            kind,
+            verbs: verbs.to_vec(),
+            part: Some(part),
+        });
+        self
+    }
+
+    /// Adds a subresource with a handler of its own, speaking another kind (group and version empty: the parent's).
+    #[must_use]
+    pub fn subresource(
+        mut self,
+        name: &'static str,
+        speaks: (&'static str, &'static str, &'static str),
+        verbs: &[Verb],
+    ) -> Self {
+        self.subresources.push(Subresource {
+            name: Cow::Borrowed(name),
+            group: Cow::Borrowed(speaks.0),
+            version: Cow::Borrowed(speaks.1),
+            kind: Cow::Borrowed(speaks.2),
+            verbs: verbs.to_vec(),
+            part: None,
+        });
+        self
+    }
+
+    /// `v1` or `GROUP/VERSION`, as in an object's `apiVersion`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `pods` or `leases.coordination.k8s.io`, as error messages name a resource.
+    #[must_use]
+    pub fn qualified_plural(&self) -> String {
+        if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// `/registry/GROUP/PLURAL/`, with `core` for the empty group: the prefix of every key of this kind.
+    #[must_use]
+    pub fn storage_prefix(&self) -> String {
+        let (group, plural) = match &self.stored_as {
+            Some((group, plural)) => (group.as_ref(), plural.as_ref()),
+            None => (self.group.as_ref(), self.plural.as_ref()),
+        };
+        format!("/registry/{}/{plural}/", if group.is_empty() { "core" } else { group })
+    }
+
+    /// The prefix of the keys of one namespace.
+    #[must_use]
+    pub fn namespace_prefix(&self, namespace: &str) -> String {
+        format!("{}{namespace}/", self.storage_prefix())
+    }
+
+    /// The key of one object; `namespace` is ignored for a cluster-scoped kind.
+    #[must_use]
+    pub fn storage_key(&self, namespace: &str, name: &str) -> String {
+        if self.namespaced {
+            format!("{}{namespace}/{name}", self.storage_prefix())
+        } else {
+            format!("{}{name}", self.storage_prefix())
+        }
+    }
+
+    #[must_use]
+    pub fn find_subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    #[must_use]
+    pub fn allows(&self, verb: Verb) -> bool {
+        self.verbs.contains(&verb)
+    }
+
+    /// Defaulting, after decoding and before admission. Idempotent.
+    pub fn default(&self, object: &mut Value) {
+        self.behaviour.default(object);
+    }
+
+    /// Drops what a client may not set on create. The server sets uid, creationTimestamp, namespace and the generated
+    /// name itself, before `validate_create`.
+    pub fn prepare_create(&self, object: &mut Value) {
+        object_meta::prepare_create(object);
+        self.behaviour.prepare_create(object);
+    }
+
+    /// Everything that is wrong with an object to be created, in upstream's order.
+    #[must_use]
+    pub fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+        let mut errors = object_meta::validate_create(self, object);
+        errors.extend(self.behaviour.validate_create(object));
+        errors
+    }
+
+    /// Puts back what an update of `part` may not touch.
+    pub fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
+        object_meta::prepare_update(new, old);
+        self.behaviour.prepare_update(part, new, old);
+    }
+
+    /// Everything that is wrong with an update of `part`, in upstream's order. Upstream checks an object's metadata two
+    /// or three times on an update and reports each error as often; clients compare the causes, so this does too.
+    #[must_use]
+    pub fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = object_meta::validate_update(new, old);
+        if self.behaviour.validates_metadata_on_update() {
+            errors.extend(object_meta::validate_update_of_kind(new, old));
+        }
+        if self.behaviour.revalidates_metadata(part) {
+            errors.extend(object_meta::validate_create(self, new));
+        }
+        errors.extend(self.behaviour.validate_update(part, new, old));
+        errors
+    }
+
+    /// Texts for Warning headers about an object that is valid.
+    #[must_use]
+    pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        self.behaviour.warnings(new, old)
+    }
+
+    /// Is `label` one that a field selector on this kind may name?
+    #[must_use]
+    pub fn has_field_label(&self, label: &str) -> bool {
+        label == "metadata.name"
+            || (label == "metadata.namespace" && self.namespaced)
+            || self.behaviour.field_labels().contains(&label)
+    }
+
+    /// The value that a field selector compares; `None` for a label that this kind does not have.
+    #[must_use]
+    pub fn field_value(&self, object: &Value, label: &str) -> Option<String> {
+        if !self.has_field_label(label) {
+            return None;
+        }
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Some(match label {
+            "metadata.name" => text("/metadata/name"),
+            "metadata.namespace" => text("/metadata/namespace"),
+            _ => self.behaviour.field_value(object, label),
+        })
+    }
+}
+
+impl Verb {
+    /// As discovery and authorization spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,73 @@
+//! The kinds that the API serves, one file each.
+//!
+//! A new kind is one file with a `kind()` (its row and its behaviour) and one line in [`table`]. What several kinds
+//! share has a room of its own: [`object_meta`] (metadata), [`validation`] (names, numbers, addresses, resources),
+//! [`columns`] and [`age`] (tables), [`fields`] (reading JSON).
+
+pub(crate) mod age;
+mod binding;
+pub(crate) mod columns;
+mod config_map;
+mod event;
+pub(crate) mod fields;
+mod lease;
+pub mod namespace;
+mod node;
+pub mod object_meta;
+pub mod pod;
+mod secret;
+mod service_account;
+pub mod validation;
+
+use std::sync::{Arc, LazyLock};
+
+use crate::kind::Kind;
+
+static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| table().into_iter().map(Arc::new).collect());
+static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> =
+    LazyLock::new(|| vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind())]);
+
+/// Every resource that is served, in discovery's order: by group, then by plural.
+#[must_use]
+pub fn kinds() -> &'static [Arc<Kind>] {
+    &KINDS
+}
+
+/// Kinds that are bodies of requests to a subresource and are never stored.
+#[must_use]
+pub fn request_kinds() -> &'static [Arc<Kind>] {
+    &REQUEST_KINDS
+}
+
+/// The kind behind a path: `group` is empty for core.
+#[must_use]
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Arc<Kind>> {
+    kinds().iter().find(|kind| kind.plural == plural && kind.group == group && kind.version == version)
+}
+
+/// The kind that an object names with `apiVersion` and `kind`; request bodies included.
+#[must_use]
+pub fn find_kind(group: &str, version: &str, name: &str) -> Option<&'static Arc<Kind>> {
+    kinds()
+        .iter()
+        .chain(request_kinds())
+        .find(|kind| kind.kind == name && kind.group == group && kind.version == version)
+}
+
+fn table() -> Vec<Kind> {
+    vec![
+        binding::binding_kind(),
+        config_map::kind(),
+        event::core_kind(),
+        namespace::kind(),
+        node::kind(),
+        pod::kind(),
+        secret::kind(),
+        service_account::kind(),
+        event::group_kind(),
+        lease::kind(),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
