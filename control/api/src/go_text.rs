@@ -62,6 +62,35 @@ pub fn json(value: &Value) -> String {
     out
 }
 
+/// A value as Go's `%v` prints it when it is held in untyped maps: `map[a:1 b:[x y] c:<nil>]`.
+#[must_use]
+pub fn display(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", items.iter().map(display).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", display(value))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// The Go type of a value that is held in untyped maps.
+#[must_use]
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_i64() => "int64",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// Messages of several errors as upstream's aggregate prints them: equal ones once, and brackets when more than one stays.
 #[must_use]
 pub fn aggregate<I: IntoIterator<Item = String>>(messages: I) -> String {

@@ -18,9 +18,12 @@
 //!   custom resources would need a second engine, and unknown fields would be lost before they could be reported.
 //! - Crates for strategic merge and server-side apply: none exist; both are written here on the schema.
 
+pub mod decode;
 pub mod go_text;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod quantity;
+pub mod schema;
 pub mod selector;
 pub mod status;

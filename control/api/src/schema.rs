@@ -337,4 +337,4 @@ impl SchemaBuilder {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,3 +18,9 @@ fn one_message_has_no_brackets_and_equal_ones_count_once() {
     assert_eq!(aggregate(["a".to_owned(), "a".to_owned()]), "a");
     assert_eq!(aggregate(["a".to_owned(), "b".to_owned()]), "[a, b]");
 }
+
+#[test]
+fn untyped_values_print_as_maps_and_lists() {
+    let shown = display(&value!({"b": [1, "x", null], "a": {"c": true, "d": 1.5}}));
+    assert_eq!(shown, "map[a:map[c:true d:1.5] b:[1 x <nil>]]");
+}

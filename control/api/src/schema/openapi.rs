@@ -111,8 +111,9 @@ impl<'a> TypeRef<'a> {
                 None => out.insert("enum".to_owned(), values),
             };
         }
-        if let Some(list_type) = self.of(field).list_type().filter(|_| marks.list_type) {
-            insert_list_type(&mut out, list_type);
+        if marks.list_type {
+            // Upstream marks a few fields that are no lists; always as atomic.
+            insert_list_type(&mut out, self.of(field).list_type().unwrap_or(&ListType::Atomic));
         }
         insert_text(&mut out, "x-kubernetes-map-type", marks.map_type.as_deref());
         insert_text(&mut out, "x-kubernetes-patch-merge-key", field.merge_key.as_deref());
