@@ -20,6 +20,8 @@
 
 pub mod decode;
 pub mod go_text;
+pub mod kind;
+pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod patch;
