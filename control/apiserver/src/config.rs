@@ -4,8 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The admission plugins that exist, in the order in which they run; all are on unless disabled.
-pub(crate) const ADMISSION_PLUGINS: &[&str] =
-    &["NamespaceLifecycle", "ServiceAccount", "DefaultTolerationSeconds", "Priority", "NodeRestriction"];
+pub(crate) const ADMISSION_PLUGINS: &[&str] = &[
+    "NamespaceLifecycle",
+    "ServiceAccount",
+    "DefaultTolerationSeconds",
+    "Priority",
+    "TaintNodesByCondition",
+    "NodeRestriction",
+];
 
 /// Upstream's plugins that may be named although they are not built yet; naming one changes nothing.
 const ADMISSION_PLUGINS_UPSTREAM: &[&str] = &[
@@ -37,7 +43,6 @@ const ADMISSION_PLUGINS_UPSTREAM: &[&str] = &[
     "ResourceQuota",
     "RuntimeClass",
     "StorageObjectInUseProtection",
-    "TaintNodesByCondition",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
 ];

@@ -10,22 +10,50 @@
 //! - An object is kept as canonical JSON bytes without `metadata.resourceVersion`. A GET, a LIST item and a watch event
 //!   are those same bytes with the resource version spliced in; no object is encoded again to be read.
 //! - The resource version of everything is the store's one global revision.
-//! - A request cannot panic the server, and every wait, queue and body has a bound (all bounds are in [`config`]).
-//! - One function, [`answer::status_answer`], turns an error into an HTTP answer; internal errors go to the log only.
+//! - A request cannot panic the server, and every wait, queue and body has a bound (all bounds are in
+//!   [`ApiServerConfig`]).
+//! - One function, `answer::status_answer`, turns an error into an HTTP answer; internal errors go to the log only.
 //!
 //! **Refused**: a handler per kind (the table would be written twice), typed objects (CRDs have no types, and an object
 //! would be encoded again on every read), a watch cache of our own (the store's index is one).
 
 #![warn(missing_docs)]
 
+// What the owner of the server sees.
 mod config;
 mod host_links;
 pub mod pki;
-mod request_info;
-mod stored;
+mod server;
 mod user;
 
-mod server;
+// The way of a request: connection, identity, permission, handler, answer.
+mod answer;
+mod authentication;
+mod authorization;
+mod body;
+mod call;
+mod catalog;
+mod list_options;
+mod negotiation;
+mod query;
+mod request_info;
+mod resource;
+mod serving;
+mod system;
+mod write_options;
+
+// Reading and writing objects.
+mod admission;
+mod bootstrap;
+mod filter;
+mod managers;
+mod openapi;
+mod pipeline;
+mod reviews;
+mod stored;
+mod subresources;
+mod table;
+mod verbs;
 
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;

@@ -1,14 +1,37 @@
-//! The server as its owner sees it.
+//! The server as its owner sees it, and the way of a request to its handler.
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::response::Response;
+use coracle_control_api::status::Status;
 use coracle_control_store::Store;
+use futures::FutureExt as _;
+use http::{Method, Request};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::Admission;
+use crate::answer::{compress, status_answer};
+use crate::authentication::{TokenTable, authenticate, impersonate};
+use crate::authorization::{Attributes, authorize};
+use crate::bootstrap;
+use crate::call::Call;
+use crate::catalog::Catalog;
 use crate::config::ApiServerConfig;
 use crate::host_links::HostLinks;
+use crate::negotiation::{Negotiated, negotiate};
+use crate::openapi::OpenApi;
+use crate::query::Query;
+use crate::request_info::RequestInfo;
 use crate::user::UserInfo;
+use crate::{resource, serving, system};
+
+/// Subresources whose requests last as long as the client likes.
+const LONG_RUNNING: &[&str] = &["log", "exec", "attach", "portforward", "proxy"];
 
 /// The API server over a store. Clones are the same server.
 #[derive(Debug, Clone)]
@@ -16,11 +39,18 @@ pub struct ApiServer {
     shared: Arc<Shared>,
 }
 
+/// What every request uses.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) config: ApiServerConfig,
     pub(crate) hosts: HostLinks,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) admission: Admission,
+    pub(crate) openapi: OpenApi,
+    /// Cancelled when the server goes down; ends watches and other streams.
+    pub(crate) shutdown: CancellationToken,
+    tokens: TokenTable,
 }
 
 /// Why the first objects cannot be made.
@@ -29,6 +59,9 @@ pub enum BootstrapError {
     /// The store does not take writes.
     #[error("cannot write the first objects")]
     Write(#[source] coracle_control_store::WriteError),
+    /// Others write the same objects all the time.
+    #[error("the first objects are written by others at the same time")]
+    Contended,
 }
 
 /// Why serving ended before it was told to.
@@ -42,26 +75,40 @@ pub enum ServeError {
 impl ApiServer {
     /// A server over this store. It starts no task and answers nothing before it is asked to.
     pub fn new(store: Store, config: ApiServerConfig, hosts: HostLinks) -> Self {
-        Self { shared: Arc::new(Shared { store, config, hosts }) }
+        let shared = Shared {
+            tokens: TokenTable::new(&config.tokens),
+            admission: Admission::new(&config.disabled_admission_plugins),
+            catalog: Arc::new(Catalog::built_in()),
+            openapi: OpenApi::default(),
+            shutdown: CancellationToken::new(),
+            store,
+            config,
+            hosts,
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Makes the objects that every cluster has, those that are missing, in one transaction: the namespaces `default`,
-    /// `kube-system`, `kube-public` and `kube-node-lease`.
+    /// `kube-system`, `kube-public` and `kube-node-lease`, each with its service account `default`.
     ///
     /// # Errors
     /// The store does not take writes.
     pub async fn bootstrap(&self) -> Result<(), BootstrapError> {
-        let _ = &self.shared.store;
-        Ok(())
+        bootstrap::bootstrap(&self.shared, Timestamp::now()).await
     }
 
     /// The API as a service in this process, for one user; it goes directly into `kube::Client::new(router, "default")`.
     pub fn router_for(&self, user: UserInfo) -> axum::Router {
-        let _ = (user, &self.shared.config, &self.shared.hosts);
-        axum::Router::new()
+        let shared = Arc::clone(&self.shared);
+        let user = Arc::new(user);
+        axum::Router::new().fallback_service(tower::service_fn(move |request: Request<Body>| {
+            let (shared, user) = (Arc::clone(&shared), Arc::clone(&user));
+            async move { Ok::<_, Infallible>(Box::pin(shared.answer(request, user)).await) }
+        }))
     }
 
-    /// Serves HTTP/1.1 and HTTP/2 over TLS until `shutdown`, then lets open requests finish within the drain time.
+    /// Serves HTTP/1.1 and HTTP/2 over TLS until `shutdown`, then ends all watches, also those of routers in this process,
+    /// and lets other open requests finish within the drain time.
     ///
     /// # Errors
     /// The listener fails for good.
@@ -71,8 +118,67 @@ impl ApiServer {
         tls: Arc<rustls::ServerConfig>,
         shutdown: CancellationToken,
     ) -> Result<(), ServeError> {
-        let _ = (listener, tls);
-        shutdown.cancelled().await;
-        Ok(())
+        serving::serve(Arc::clone(&self.shared), listener, tls, shutdown).await
     }
+}
+
+impl Shared {
+    /// Answers a request from a connection, whose author has to be established first.
+    pub(crate) async fn answer_from_outside(
+        self: Arc<Self>,
+        request: Request<Body>,
+        certificate: Option<Arc<UserInfo>>,
+    ) -> Response {
+        match authenticate(&self.tokens, certificate.as_ref(), request.headers()) {
+            Ok(user) => self.answer(request, user).await,
+            Err(status) => status_answer(&status, Negotiated::JSON),
+        }
+    }
+
+    /// Answers a request of a known user. A panic in a handler is an error in us; it ends that request only.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>, user: Arc<UserInfo>) -> Response {
+        let headers = request.headers().clone();
+        let is_head = request.method() == Method::HEAD;
+        let query = request.uri().query().unwrap_or_default();
+        let info = RequestInfo::new(request.method(), request.uri().path(), query);
+        let agreed = negotiate(&headers, Query::parse(query).get("pretty"), &[]).unwrap_or(Negotiated::JSON);
+        let call = Call {
+            user,
+            query: Query::parse(query),
+            method: if is_head { Method::GET } else { request.method().clone() },
+            headers: headers.clone(),
+            now: Timestamp::now(),
+            shared: Arc::clone(&self),
+            info,
+        };
+        let long = call.info.verb == "watch" || LONG_RUNNING.contains(&call.info.subresource.as_str());
+        let limit = self.config.request_timeout;
+        let bytes_min = self.config.gzip_bytes_min;
+        let handled = AssertUnwindSafe(handle(call, request)).catch_unwind();
+        let result = if long { Ok(handled.await) } else { tokio::time::timeout(limit, handled).await };
+        let answer = match result {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(Ok(Err(status))) => status_answer(&status, agreed.as_object()),
+            Ok(Err(_)) => {
+                tracing::error!("a handler panicked");
+                status_answer(
+                    &Status::internal("this request caused apiserver to panic. Look in the logs for details"),
+                    agreed,
+                )
+            }
+            Err(_) => {
+                status_answer(&Status::timeout("request did not complete within the allotted timeout", 0), agreed)
+            }
+        };
+        if is_head {
+            return answer.map(|_| Body::empty());
+        }
+        if long { answer } else { compress(answer, &headers, bytes_min).await }
+    }
+}
+
+async fn handle(mut call: Call, request: Request<Body>) -> Result<Response, Status> {
+    call.user = impersonate(&call.user, &call.headers)?;
+    authorize(&call.user, &Attributes::of(&call.info))?;
+    if call.info.is_resource { resource::answer(call, request).await } else { system::answer(&call).await }
 }

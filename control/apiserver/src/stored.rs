@@ -129,7 +129,7 @@ pub(crate) fn find_text(json: &[u8], path: &[&str]) -> String {
 }
 
 /// The labels of a stored object.
-pub(crate) fn labels(stored: &[u8]) -> std::collections::BTreeMap<String, String> {
+pub(crate) fn labels(stored: &[u8]) -> serde_json::Map<String, Value> {
     metadata(stored)
         .and_then(|metadata| find(metadata, &["labels"]))
         .and_then(|labels| serde_json::from_slice(labels).ok())

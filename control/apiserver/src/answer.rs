@@ -1,0 +1,155 @@
+//! HTTP answers: the only place where an error becomes one.
+
+use std::io::Write as _;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use coracle_control_api::status::Status;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WARNING,
+};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::negotiation::{Encoding, Negotiated};
+
+/// More warnings than this are not sent.
+const WARNINGS_MAX: usize = 64;
+/// Bytes of all warning texts together, after which they are cut, as upstream does.
+const WARNING_BYTES_MAX: usize = 4096;
+
+/// The answer that an error becomes.
+pub(crate) fn status_answer(status: &Status, agreed: Negotiated) -> Response {
+    let body = encode_value(&status.to_value(), agreed.encoding);
+    let mut answer = raw(status.http_code(), content_type(agreed.encoding), body);
+    if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds)
+        && seconds > 0
+    {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// An answer with a JSON value, in the encoding that was agreed.
+pub(crate) fn value_answer(code: u16, value: &Value, agreed: Negotiated) -> Response {
+    raw(code, content_type(agreed.encoding), encode_value(value, agreed.encoding))
+}
+
+/// An answer with bytes that are compact JSON already; they are encoded again only where JSON is not what was agreed.
+pub(crate) fn json_answer(code: u16, json: Vec<u8>, agreed: Negotiated) -> Response {
+    let body = match agreed.encoding {
+        Encoding::Json => json,
+        Encoding::PrettyJson | Encoding::Yaml => match serde_json::from_slice::<Value>(&json) {
+            Ok(value) => encode_value(&value, agreed.encoding),
+            Err(_) => json,
+        },
+    };
+    raw(code, content_type(agreed.encoding), body)
+}
+
+/// An answer in plain text.
+pub(crate) fn text_answer(code: u16, text: impl Into<String>) -> Response {
+    let mut answer = raw(code, "text/plain; charset=utf-8", text.into().into_bytes());
+    answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// What upstream answers for a path that nothing serves.
+pub(crate) fn page_not_found() -> Response {
+    text_answer(404, "404 page not found\n")
+}
+
+/// An answer with these bytes.
+pub(crate) fn raw(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut answer = Response::new(Body::from(body.into()));
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    answer
+}
+
+fn content_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json | Encoding::PrettyJson => "application/json",
+        Encoding::Yaml => "application/yaml",
+    }
+}
+
+fn encode_value(value: &Value, encoding: Encoding) -> Vec<u8> {
+    // Encoding a `Value` to memory cannot fail: its keys are texts and its numbers finite.
+    match encoding {
+        Encoding::Json => serde_json::to_vec(value).unwrap_or_default(),
+        Encoding::PrettyJson => serde_json::to_vec_pretty(value).unwrap_or_default(),
+        Encoding::Yaml => match serde_saphyr::to_string(value) {
+            Ok(text) => text.into_bytes(),
+            // JSON is YAML.
+            Err(_) => serde_json::to_vec(value).unwrap_or_default(),
+        },
+    }
+}
+
+/// Adds Warning headers: `299 - "TEXT"`.
+pub(crate) fn add_warnings(answer: &mut Response, warnings: &[String]) {
+    let mut bytes = 0;
+    for (index, warning) in warnings.iter().take(WARNINGS_MAX).enumerate() {
+        if warnings[..index].contains(warning) {
+            continue;
+        }
+        bytes += warning.len();
+        if bytes > WARNING_BYTES_MAX {
+            return;
+        }
+        let mut text = String::from("299 - \"");
+        for character in warning.chars() {
+            match character {
+                '"' | '\\' => {
+                    text.push('\\');
+                    text.push(character);
+                }
+                control if control.is_control() => text.push(' '),
+                other => text.push(other),
+            }
+        }
+        text.push('"');
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            answer.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// Compresses an answer of known size where that pays and the client takes it.
+pub(crate) async fn compress(answer: Response, request_headers: &HeaderMap, bytes_min: usize) -> Response {
+    let takes_gzip = request_headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',').any(|clause| clause.split(';').next().unwrap_or_default().trim() == "gzip")
+    });
+    let size = http_body::Body::size_hint(answer.body()).exact().unwrap_or(0);
+    if !takes_gzip || size < bytes_min as u64 || answer.headers().contains_key(CONTENT_ENCODING) {
+        return answer;
+    }
+    let (mut parts, body) = answer.into_parts();
+    // The body is in memory already, as its exact size shows.
+    let Ok(plain) = axum::body::to_bytes(body, usize::MAX).await else {
+        return text_answer(500, "the answer was lost");
+    };
+    let compressed = tokio::task::spawn_blocking(move || {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
+        let written = encoder.write_all(&plain).and_then(|()| encoder.finish());
+        written.map_err(|_| plain)
+    });
+    match compressed.await {
+        Ok(Ok(bytes)) => {
+            parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            parts.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+            Response::from_parts(parts, Body::from(bytes))
+        }
+        Ok(Err(plain)) => Response::from_parts(parts, Body::from(plain)),
+        Err(_) => text_answer(500, "the answer was lost"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

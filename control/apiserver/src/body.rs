@@ -1,0 +1,64 @@
+//! Request bodies: read within the bound, and brought to JSON.
+
+use axum::body::Body;
+use bytes::Bytes;
+use coracle_control_api::status::Status;
+use http::Request;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::Value;
+
+use crate::negotiation::BodyFormat;
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413 for a body beyond the bound, 400 for one that ends before it is complete.
+pub(crate) async fn read(request: Request<Body>, bytes_max: usize) -> Result<Bytes, Status> {
+    let told = request.headers().get(http::header::CONTENT_LENGTH);
+    let told: Option<usize> = told.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    if told.is_some_and(|length| length > bytes_max) {
+        return Err(too_large(bytes_max));
+    }
+    match Limited::new(request.into_body(), bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
+        Err(error) => {
+            tracing::debug!(%error, "a request body was cut off");
+            Err(Status::bad_request("the body of the request ended before it was complete"))
+        }
+    }
+}
+
+fn too_large(bytes_max: usize) -> Status {
+    Status::too_large(&format!("limit is {bytes_max}"))
+}
+
+/// The body as JSON text; YAML is translated.
+///
+/// # Errors
+/// 400 for a text that is no YAML.
+pub(crate) fn to_json(body: Bytes, format: BodyFormat) -> Result<Bytes, Status> {
+    if format == BodyFormat::Json || looks_like_json(&body) {
+        return Ok(body);
+    }
+    let value = parse_yaml(&body).map_err(Status::bad_request)?;
+    Ok(Bytes::from(serde_json::to_vec(&value).unwrap_or_default()))
+}
+
+/// JSON is YAML, and is read by the stricter reader, whose complaints are better.
+fn looks_like_json(body: &[u8]) -> bool {
+    body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// Reads one YAML document.
+///
+/// # Errors
+/// What is wrong with the text, for people.
+pub(crate) fn parse_yaml(body: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "error converting YAML to JSON: not UTF-8".to_owned())?;
+    serde_saphyr::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        format!("error converting YAML to JSON: yaml: {line}")
+    })
+}

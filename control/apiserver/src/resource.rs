@@ -1,0 +1,116 @@
+//! From a request about a resource to the handler of its verb.
+
+use axum::body::Body;
+use axum::response::Response;
+use coracle_control_api::kind::{Kind, Subresource, Verb};
+use coracle_control_api::status::Status;
+use http::Request;
+
+use crate::answer::page_not_found;
+use crate::call::{Call, ResourceCall};
+use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
+use crate::{reviews, subresources};
+
+/// Answers a request about a resource.
+///
+/// # Errors
+/// 404 and 405 for what is not served, and whatever the handler says.
+pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Response, Status> {
+    let info = &call.info;
+    let Some(kind) = call.shared.catalog.find(&info.group, &info.version, &info.resource).cloned() else {
+        if let Some(answer) = reviews::answer(&call, request).await {
+            return answer;
+        }
+        return if call.info.group.is_empty() || call.shared.catalog.has_version(&call.info.group, &call.info.version) {
+            Err(Status::unknown_resource())
+        } else {
+            Ok(page_not_found())
+        };
+    };
+    if !scope_fits(&kind, &call) {
+        return Err(Status::unknown_resource());
+    }
+    let call = ResourceCall { call, kind };
+    if call.info.subresource.is_empty() {
+        return answer_object(&call, request).await;
+    }
+    let Some(subresource) = call.subresource().cloned() else { return Err(Status::unknown_resource()) };
+    answer_subresource(&call, &subresource, request).await
+}
+
+/// Whether the path names the resource where it is: in a namespace, or in none. Collections are seen across namespaces.
+fn scope_fits(kind: &Kind, call: &Call) -> bool {
+    let info = &call.info;
+    if kind.namespaced {
+        !info.namespace.is_empty() || info.name.is_empty()
+    } else {
+        info.namespace.is_empty() || info.resource == "namespaces"
+    }
+}
+
+async fn answer_object(call: &ResourceCall, request: Request<Body>) -> Result<Response, Status> {
+    let verb = verb_of(call).filter(|verb| call.kind.allows(*verb)).ok_or_else(Status::method_not_allowed)?;
+    let everywhere = call.kind.namespaced && call.info.namespace.is_empty();
+    if everywhere && !matches!(verb, Verb::List | Verb::Watch) {
+        return Err(Status::method_not_allowed());
+    }
+    match verb {
+        Verb::Get => get::get(call).await,
+        Verb::List => list::list(call).await,
+        Verb::Watch => watch::watch(call).await,
+        Verb::Create if subresources::is_binding(&call.kind) => subresources::binding(call, request).await,
+        Verb::Create => create::create(call, request).await,
+        Verb::Update => update::update(call, coracle_control_api::kind::Part::Object, request).await,
+        Verb::Patch => patch::patch(call, coracle_control_api::kind::Part::Object, request).await,
+        Verb::Delete => delete::delete(call, request).await,
+        Verb::DeleteCollection => delete_collection::delete_collection(call, request).await,
+    }
+}
+
+/// The verb, when method and path go together: a POST goes to a collection, everything else but lists to an object.
+fn verb_of(call: &ResourceCall) -> Option<Verb> {
+    let named = !call.info.name.is_empty();
+    let (verb, wants_name) = match call.info.verb {
+        "get" => (Verb::Get, true),
+        "list" => (Verb::List, false),
+        "watch" => return Some(Verb::Watch),
+        "create" => (Verb::Create, false),
+        "update" => (Verb::Update, true),
+        "patch" => (Verb::Patch, true),
+        "delete" => (Verb::Delete, true),
+        "deletecollection" => (Verb::DeleteCollection, false),
+        _ => return None,
+    };
+    (named == wants_name).then_some(verb)
+}
+
+async fn answer_subresource(
+    call: &ResourceCall,
+    subresource: &Subresource,
+    request: Request<Body>,
+) -> Result<Response, Status> {
+    let verb = match call.info.verb {
+        "get" => Verb::Get,
+        "create" => Verb::Create,
+        "update" => Verb::Update,
+        "patch" => Verb::Patch,
+        "delete" => Verb::Delete,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    if !subresource.verbs.contains(&verb) {
+        return Err(Status::method_not_allowed());
+    }
+    if subresource.name == "proxy" {
+        return subresources::proxy(call, request).await;
+    }
+    if !call.info.rest.is_empty() {
+        return Err(Status::unknown_resource());
+    }
+    match (subresource.part, verb) {
+        (Some(_), Verb::Get) => get::get(call).await,
+        (Some(part), Verb::Update) => update::update(call, part, request).await,
+        (Some(part), Verb::Patch) => patch::patch(call, part, request).await,
+        (Some(_), _) => Err(Status::method_not_allowed()),
+        (None, _) => subresources::answer(call, &subresource.name, request).await,
+    }
+}

@@ -1,0 +1,41 @@
+//! Paths that are no resources: discovery, health, version, OpenAPI.
+
+mod discovery;
+mod health;
+mod version;
+
+use axum::response::Response;
+use coracle_control_api::status::Status;
+use http::Method;
+
+use crate::answer::{page_not_found, text_answer};
+use crate::call::Call;
+use crate::openapi;
+
+pub(crate) use discovery::storage_version_hash;
+
+pub(crate) async fn answer(call: &Call) -> Result<Response, Status> {
+    let path = call.info.path.trim_end_matches('/');
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if call.method != Method::GET {
+        return Ok(match parts.as_slice() {
+            ["api" | "apis", ..] => return Err(Status::method_not_allowed()),
+            _ => text_answer(405, "Method Not Allowed\n"),
+        });
+    }
+    match parts.as_slice() {
+        [""] => discovery::root(call),
+        ["api"] => discovery::legacy_versions(call),
+        ["api", version] => discovery::resources(call, "", version),
+        ["apis"] => discovery::groups(call),
+        ["apis", group] => discovery::group(call, group),
+        ["apis", group, version] => discovery::resources(call, group, version),
+        ["version"] => version::version(call),
+        ["healthz" | "livez" | "readyz", ..] => Ok(health::answer(call, &parts).await),
+        ["openapi", "v2"] => openapi::v2(call),
+        ["openapi", "v3"] => openapi::index(call),
+        ["openapi", "v3", "api", version] => openapi::document(call, "", version),
+        ["openapi", "v3", "apis", group, version] => openapi::document(call, group, version),
+        _ => Ok(page_not_found()),
+    }
+}
