@@ -41,6 +41,11 @@ impl<P> SharedIndex<P> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_index(self) -> Index {
+        self.state.into_inner().unwrap().index
+    }
+
     pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
     }
