@@ -1,6 +1,6 @@
 //! What the API server knows of a kind: one row of data (`Kind`), and a `Behaviour` for what no table can say.
 //!
-//! The server has one handler per verb and asks the row. On a create it calls, in this order: `decode`, `Kind::default`,
+//! The server has one handler per verb and asks the row. On a create it calls, in this order: `decode`, defaulting,
 //! admission, `Kind::prepare_create`, `Kind::validate_create`, `Kind::warnings`. On an update of the object or of one of
 //! its parts (`Part`): `decode`, `Kind::default`, admission, `Kind::prepare_update`, `Kind::validate_update`,
 //! `Kind::warnings`. These methods do what upstream does for every kind (object metadata) and then ask the behaviour,
@@ -222,6 +222,7 @@ pub trait Behaviour: Send + Sync + fmt::Debug {
     fn to_stored(&self, _object: &mut Value) {}
 
     /// The way back from `to_stored`.
+    #[expect(clippy::wrong_self_convention, reason = "self is the kind, and the object comes from the stored form")]
     fn from_stored(&self, _object: &mut Value) {}
 }
 
@@ -405,7 +406,8 @@ impl Kind {
         self.verbs.contains(&verb)
     }
 
-    /// Defaulting, after decoding and before admission. Idempotent.
+    /// Defaulting, after decoding and before admission. Idempotent. `schema::default_by_schema` comes before it and
+    /// `schema::fill_zeros` after it.
     pub fn default(&self, object: &mut Value) {
         self.behaviour.default(object);
     }

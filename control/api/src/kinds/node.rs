@@ -232,7 +232,7 @@ fn taints(errors: &mut Vec<FieldError>, object: &Value) {
         taint_effect(errors, &path.child("effect"), taint.text("effect"));
         if !seen.insert((taint.text("effect"), taint.text("key"))) {
             errors.push(
-                FieldError::duplicate(&path, taint.clone()).with_detail("taints must be unique by key and effect pair"),
+                FieldError::duplicate(path, taint.clone()).with_detail("taints must be unique by key and effect pair"),
             );
         }
     }
@@ -266,7 +266,7 @@ fn pod_cidrs(errors: &mut Vec<FieldError>, object: &Value) {
     let families: Vec<bool> = blocks.iter().filter_map(|block| parse_cidr(block)).map(|(ip, _)| ip.is_ipv4()).collect();
     let both = families.contains(&true) && families.contains(&false);
     if blocks.len() > 2 || (blocks.len() == 2 && families.len() == 2 && !both) {
-        errors.push(FieldError::invalid(&path, json!(blocks), "may specify no more than one CIDR for each IP family"));
+        errors.push(FieldError::invalid(path, json!(blocks), "may specify no more than one CIDR for each IP family"));
     }
 }
 

@@ -47,7 +47,7 @@ impl Behaviour for Secret {
             bytes = bytes.saturating_add(decoded_length(value));
         }
         if bytes > BYTES_MAX {
-            errors.push(FieldError::too_long(&path, BYTES_MAX));
+            errors.push(FieldError::too_long(path, BYTES_MAX));
         }
         keys_of_type(&mut errors, &path, object);
         errors
@@ -120,16 +120,12 @@ fn keys_of_type(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, object: &Val
         }
         "kubernetes.io/dockercfg" => json_key(errors, path, ".dockercfg", data(".dockercfg")),
         "kubernetes.io/dockerconfigjson" => json_key(errors, path, ".dockerconfigjson", data(".dockerconfigjson")),
-        "kubernetes.io/basic-auth" => {
-            if data("username").is_none() && data("password").is_none() {
-                required("username");
-                required("password");
-            }
+        "kubernetes.io/basic-auth" if data("username").is_none() && data("password").is_none() => {
+            required("username");
+            required("password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data("ssh-privatekey").unwrap_or_default().is_empty() {
-                required("ssh-privatekey");
-            }
+        "kubernetes.io/ssh-auth" if data("ssh-privatekey").unwrap_or_default().is_empty() => {
+            required("ssh-privatekey");
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

@@ -240,10 +240,10 @@ fn volume(volume: &mut Value) {
     if let Some(path) = map.get_mut("hostPath") {
         fields::set_default(path, "type", "");
     }
-    if let Some(claim) = map.get_mut("ephemeral").and_then(|source| source.get_mut("volumeClaimTemplate")) {
-        if let Some(claim_spec) = fields::object_mut(claim, "spec") {
-            fields::set_text_default(claim_spec, "volumeMode", "Filesystem");
-        }
+    if let Some(claim) = map.get_mut("ephemeral").and_then(|source| source.get_mut("volumeClaimTemplate"))
+        && let Some(claim_spec) = fields::object_mut(claim, "spec")
+    {
+        fields::set_text_default(claim_spec, "volumeMode", "Filesystem");
     }
     if let Some(image) = map.get_mut("image") {
         let policy = if has_floating_tag(image.text("reference")) { "Always" } else { "IfNotPresent" };

@@ -105,7 +105,7 @@ fn addresses(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, new: &Value, ol
             all.iter().filter_map(|address| parse_ip(address.text("ip"))).map(|address| address.is_ipv4()).collect();
         let both = families.contains(&true) && families.contains(&false);
         if all.len() > 2 || (all.len() == 2 && families.len() == 2 && !both) {
-            errors.push(FieldError::invalid(&path, json!(all), ONE_OF_EACH));
+            errors.push(FieldError::invalid(path, json!(all), ONE_OF_EACH));
         }
     }
 }
@@ -118,7 +118,7 @@ fn users(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, statuses: &[Value],
         let path = path.index(index);
         let path = path.child("user.linux");
         if windows {
-            errors.push(FieldError::forbidden(&path, "cannot be set for a windows pod"));
+            errors.push(FieldError::forbidden(path, "cannot be set for a windows pod"));
             continue;
         }
         for field in ["uid", "gid"] {

@@ -44,7 +44,7 @@ pub(super) fn object(new: &Value, old: &Value) -> Vec<FieldError> {
     if !same(Some(&wanted), Some(old)) {
         let difference = go_form::difference("PodSpec", old, &wanted);
         let detail = format!("pod updates may not change fields other than {UPDATABLE}\n{difference}");
-        errors.push(FieldError::forbidden(&path, detail));
+        errors.push(FieldError::forbidden(path, detail));
     }
     errors
 }
@@ -176,7 +176,7 @@ fn node_affinity(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, new: Option
     let path = path.child("nodeSelectorTerms");
     if new.len() != old.len() {
         let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
-        errors.push(FieldError::invalid(&path, go_form::list("NodeSelectorTerm", &new), detail));
+        errors.push(FieldError::invalid(path, go_form::list("NodeSelectorTerm", &new), detail));
         return;
     }
     for (index, (new, old)) in new.iter().zip(&old).enumerate() {
@@ -268,7 +268,7 @@ pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
     let class = super::quality::class(old_spec);
     if class != super::quality::class(new_spec) {
         let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(FieldError::invalid(&path, class, detail));
+        errors.push(FieldError::invalid(path, class, detail));
     }
     let of_pod = |spec: &Value| crate::kinds::validation::resources::has_amounts(spec.child("resources"));
     if of_pod(new_spec) || of_pod(old_spec) {
@@ -287,7 +287,7 @@ pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
             if list == "initContainers" && !sidecar {
                 if !same(Some(container), Some(old)) {
                     let detail = "resources for non-sidecar init containers are immutable";
-                    errors.push(FieldError::forbidden(&path, detail));
+                    errors.push(FieldError::forbidden(path, detail));
                 }
                 continue;
             }
@@ -297,12 +297,12 @@ pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
                     true => "only cpu and memory resources for sidecar containers are mutable",
                     false => "only cpu and memory resources are mutable",
                 };
-                errors.push(FieldError::forbidden(&path, detail));
+                errors.push(FieldError::forbidden(path, detail));
             }
         }
     }
     if errors.is_empty() && !same(Some(&wanted), Some(old_spec)) {
-        errors.push(FieldError::forbidden(&path, "only cpu and memory resources are mutable"));
+        errors.push(FieldError::forbidden(path, "only cpu and memory resources are mutable"));
     }
     errors
 }
@@ -314,7 +314,7 @@ fn same_containers(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, new: &Val
         let path = path.child(list);
         if new.len() != old.len() {
             let detail = format!("{list} may not be added or removed on resize");
-            errors.push(FieldError::forbidden(&path, detail));
+            errors.push(FieldError::forbidden(path, detail));
             continue;
         }
         for (index, (new, old)) in new.iter().zip(old).enumerate() {

@@ -250,13 +250,13 @@ fn resource_claims<'a>(
         let references = ["resourceClaimName", "resourceClaimTemplateName"];
         match references.iter().filter(|field| claim.has(field)).count() {
             0 => errors.push(FieldError::invalid(
-                &path,
+                path,
                 claim.clone(),
                 "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
             )),
             1 => {}
             _ => errors.push(FieldError::invalid(
-                &path,
+                path,
                 claim.clone(),
                 "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified",
             )),
@@ -276,7 +276,7 @@ fn pod_resources(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Valu
     let Some(requirements) = spec.child("resources") else { return };
     let path = path.child("resources");
     if spec.at(&["os", "name"]).and_then(Value::as_str) == Some("windows") {
-        errors.push(FieldError::forbidden(&path, "may not be set for a windows pod"));
+        errors.push(FieldError::forbidden(path, "may not be set for a windows pod"));
         return;
     }
     if requirements.has("claims") {
@@ -353,14 +353,14 @@ fn dns_config(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) 
     let servers_path = path.child("nameservers");
     if none && servers.is_empty() {
         errors.push(FieldError::required(
-            &servers_path,
+            servers_path,
             "must provide at least one DNS nameserver when `dnsPolicy` is None",
         ));
         return;
     }
     if servers.len() > NAMESERVERS_MAX {
         let detail = format!("must not have more than {NAMESERVERS_MAX} nameservers");
-        errors.push(FieldError::invalid(&servers_path, json!(servers), detail));
+        errors.push(FieldError::invalid(servers_path, json!(servers), detail));
     }
     for (index, server) in servers.iter().enumerate() {
         validation::ip(errors, &servers_path.index(index), server);

@@ -220,9 +220,9 @@ pub(super) fn file_references(errors: &mut Vec<FieldError>, path: &FieldPath<'_>
             let path = path.child("valueFrom.fileKeyRef.volumeName");
             let name = reference.text("volumeName");
             match volumes.get(name) {
-                None => errors.push(FieldError::not_found(&path, name)),
+                None => errors.push(FieldError::not_found(path, name)),
                 Some(volume) if !volume.has("emptyDir") => {
-                    errors.push(FieldError::invalid(&path, name, "referenced volume must be of type emptyDir"));
+                    errors.push(FieldError::invalid(path, name, "referenced volume must be of type emptyDir"));
                 }
                 Some(_) => {}
             }

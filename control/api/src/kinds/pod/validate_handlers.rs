@@ -18,11 +18,11 @@ pub(super) fn probe(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, probe: &
     let grace = probe.int("terminationGracePeriodSeconds");
     let grace_path = path.child("terminationGracePeriodSeconds");
     if let Some(seconds) = grace.filter(|seconds| *seconds <= 0) {
-        errors.push(FieldError::invalid(&grace_path, seconds, "must be greater than 0"));
+        errors.push(FieldError::invalid(grace_path, seconds, "must be greater than 0"));
     }
     if field == "readinessProbe" {
         if let Some(seconds) = grace {
-            errors.push(FieldError::invalid(&grace_path, seconds, "must not be set for readinessProbes"));
+            errors.push(FieldError::invalid(grace_path, seconds, "must not be set for readinessProbes"));
         }
     } else {
         let threshold = probe.int("successThreshold").unwrap_or(0);
@@ -54,7 +54,7 @@ fn handler(
         let Some(action) = handler.child(kind) else { continue };
         let path = path.child(kind);
         if found {
-            errors.push(FieldError::forbidden(&path, MORE_THAN_ONE));
+            errors.push(FieldError::forbidden(path, MORE_THAN_ONE));
             continue;
         }
         found = true;

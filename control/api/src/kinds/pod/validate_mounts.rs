@@ -72,7 +72,7 @@ fn propagation(errors: &mut Vec<FieldError>, list: &FieldPath<'_>, mount: &Value
     let privileged = container.child("securityContext").is_some_and(|context| context.is_true("privileged"));
     if mode == Some("Bidirectional") && !privileged {
         errors.push(FieldError::forbidden(
-            &path,
+            path,
             "Bidirectional mount propagation is available only to privileged containers",
         ));
     }
@@ -81,11 +81,11 @@ fn propagation(errors: &mut Vec<FieldError>, list: &FieldPath<'_>, mount: &Value
         None | Some("Disabled") => {}
         Some("Enabled" | "IfPossible") => {
             if !mount.is_true("readOnly") {
-                errors.push(FieldError::forbidden(&path, "may only be specified when readOnly is true"));
+                errors.push(FieldError::forbidden(path, "may only be specified when readOnly is true"));
             }
             if mode.is_some_and(|mode| mode != "None") {
                 errors.push(FieldError::forbidden(
-                    &path,
+                    path,
                     "may only be specified when mountPropagation is None or not specified",
                 ));
             }
@@ -107,36 +107,36 @@ pub(super) fn devices(
         let (name_path, target_path) = (path.child("name"), path.child("devicePath"));
         let (name, target) = (device.text("name"), device.text("devicePath"));
         if name.is_empty() {
-            errors.push(FieldError::required(&name_path, ""));
+            errors.push(FieldError::required(name_path, ""));
         }
         if names.contains(name) {
-            errors.push(FieldError::invalid(&name_path, name, "must be unique"));
+            errors.push(FieldError::invalid(name_path, name, "must be unique"));
         }
         match volumes.get(name) {
-            None => errors.push(FieldError::not_found(&name_path, name)),
+            None => errors.push(FieldError::not_found(name_path, name)),
             Some(volume) if volume.has("persistentVolumeClaim") || volume.has("ephemeral") => {}
             Some(_) => errors.push(FieldError::invalid(
-                &name_path,
+                name_path,
                 name,
                 "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
             )),
         }
         if target.is_empty() {
-            errors.push(FieldError::required(&target_path, ""));
+            errors.push(FieldError::required(target_path, ""));
         }
         if targets.contains(target) {
-            errors.push(FieldError::invalid(&target_path, target, "must be unique"));
+            errors.push(FieldError::invalid(target_path, target, "must be unique"));
         }
         if has_backstep(target) {
-            errors.push(FieldError::invalid(&target_path, target, "can not contain backsteps ('..')"));
+            errors.push(FieldError::invalid(target_path, target, "can not contain backsteps ('..')"));
         } else {
             targets.insert(target);
         }
         if mounts.iter().any(|mount| mount.text("name") == name) {
-            errors.push(FieldError::invalid(&name_path, name, "must not already exist in volumeMounts"));
+            errors.push(FieldError::invalid(name_path, name, "must not already exist in volumeMounts"));
         }
         if mounts.iter().any(|mount| mount.text("mountPath") == target) {
-            errors.push(FieldError::invalid(&target_path, target, "must not already exist as a path in volumeMounts"));
+            errors.push(FieldError::invalid(target_path, target, "must not already exist as a path in volumeMounts"));
         }
         if !name.is_empty() {
             names.insert(name);

@@ -35,7 +35,7 @@ pub(super) fn sources(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source
             self::token(errors, path, &item.child("serviceAccountToken"), token);
         }
         if KINDS.iter().filter(|kind| source.has(kind)).count() > 1 {
-            errors.push(FieldError::forbidden(&item, "may not specify more than 1 volume type per source"));
+            errors.push(FieldError::forbidden(item, "may not specify more than 1 volume type per source"));
         }
     }
 }
@@ -74,11 +74,11 @@ fn token(errors: &mut Vec<FieldError>, volume: &FieldPath<'_>, path: &FieldPath<
     let seconds_path = path.child("expirationSeconds");
     if seconds < TOKEN_SECONDS_MIN {
         let detail = "may not specify a duration less than 10 minutes";
-        errors.push(FieldError::invalid(&seconds_path, seconds, detail));
+        errors.push(FieldError::invalid(seconds_path, seconds, detail));
     }
     if seconds > TOKEN_SECONDS_MAX {
         let detail = "may not specify a duration larger than 2^32 seconds";
-        errors.push(FieldError::invalid(&seconds_path, seconds, detail));
+        errors.push(FieldError::invalid(seconds_path, seconds, detail));
     }
     match token.text("path") {
         "" => errors.push(FieldError::required(volume.child("path"), "")),

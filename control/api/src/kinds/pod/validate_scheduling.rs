@@ -54,7 +54,7 @@ pub(crate) fn node_selector(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, 
     let path = path.child("nodeSelectorTerms");
     let terms = selector.list("nodeSelectorTerms");
     if terms.is_empty() {
-        errors.push(FieldError::required(&path, "must have at least one node selector term"));
+        errors.push(FieldError::required(path, "must have at least one node selector term"));
     }
     for (index, term) in terms.iter().enumerate() {
         node_term(errors, &path.index(index), term, true);
@@ -78,14 +78,14 @@ fn node_labels(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, requirement: 
     let values_path = path.child("values");
     match requirement.text("operator") {
         "In" | "NotIn" if values.is_empty() => {
-            errors.push(FieldError::required(&values_path, "must be specified when `operator` is 'In' or 'NotIn'"));
+            errors.push(FieldError::required(values_path, "must be specified when `operator` is 'In' or 'NotIn'"));
         }
         "Exists" | "DoesNotExist" if !values.is_empty() => errors.push(FieldError::forbidden(
-            &values_path,
+            values_path,
             "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
         )),
         "Gt" | "Lt" if values.len() != 1 => errors
-            .push(FieldError::required(&values_path, "must be specified single value when `operator` is 'Lt' or 'Gt'")),
+            .push(FieldError::required(values_path, "must be specified single value when `operator` is 'Lt' or 'Gt'")),
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
         operator => errors.push(FieldError::invalid(path.child("operator"), operator, NO_OPERATOR)),
     }
@@ -102,7 +102,7 @@ fn node_fields(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, requirement: 
     let values_path = path.child("values");
     match requirement.text("operator") {
         "In" | "NotIn" if values.len() != 1 => errors.push(FieldError::required(
-            &values_path,
+            values_path,
             "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
         )),
         "In" | "NotIn" => {}
@@ -156,7 +156,7 @@ fn label_keys(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, term: &Value) 
     for (field, keys) in [("matchLabelKeys", &keys), ("mismatchLabelKeys", &other_keys)] {
         let path = path.child(field);
         if !keys.is_empty() && selector.is_none() {
-            errors.push(FieldError::forbidden(&path, "must not be specified when labelSelector is not set"));
+            errors.push(FieldError::forbidden(path, "must not be specified when labelSelector is not set"));
             continue;
         }
         for (index, key) in keys.iter().enumerate() {
@@ -198,7 +198,7 @@ fn toleration(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, toleration: &V
     if key.is_empty() {
         if operator != "Exists" {
             let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.push(FieldError::invalid(&operator_path, operator, detail));
+            errors.push(FieldError::invalid(operator_path, operator, detail));
         }
     } else {
         qualified_name(errors, &path.child("key"), key);
@@ -211,13 +211,13 @@ fn toleration(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, toleration: &V
         "" | "Equal" => {
             let complaints = names::label_value(value);
             if !complaints.is_empty() {
-                errors.push(FieldError::invalid(&operator_path, value, complaints.join(";")));
+                errors.push(FieldError::invalid(operator_path, value, complaints.join(";")));
             }
         }
         "Exists" => {
             if !value.is_empty() {
                 let detail = "value must be empty when `operator` is 'Exists'";
-                errors.push(FieldError::invalid(&operator_path, value, detail));
+                errors.push(FieldError::invalid(operator_path, value, detail));
             }
         }
         _ => one_of_if_set(errors, &operator_path, Some(operator), &["Equal", "Exists"]),

@@ -105,12 +105,12 @@ fn seccomp(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, profile: &Value) 
     let local = path.child("localhostProfile");
     match (kind == "Localhost", profile.text_if_set("localhostProfile")) {
         (true, None) => {
-            errors.push(FieldError::required(&local, "must be set when seccomp type is Localhost"));
+            errors.push(FieldError::required(local, "must be set when seccomp type is Localhost"));
         }
         (true, Some(target)) => relative_path(errors, &local, target),
         (false, Some(_)) => {
             let detail = "can only be set when seccomp type is Localhost";
-            errors.push(FieldError::invalid(&local, profile.clone(), detail));
+            errors.push(FieldError::invalid(local, profile.clone(), detail));
         }
         (false, None) => {}
     }
@@ -121,22 +121,22 @@ fn app_armor(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, profile: &Value
     let local = profile.text_if_set("localhostProfile");
     match profile.text("type") {
         "Localhost" => match local {
-            None => errors.push(FieldError::required(&local_path, "must be set when AppArmor type is Localhost")),
+            None => errors.push(FieldError::required(local_path, "must be set when AppArmor type is Localhost")),
             Some(local) => {
                 if local.trim() != local {
-                    errors.push(FieldError::invalid(&local_path, local, "must not be padded with whitespace"));
+                    errors.push(FieldError::invalid(local_path, local, "must not be padded with whitespace"));
                 } else if local.is_empty() {
-                    errors.push(FieldError::required(&local_path, "must be set when AppArmor type is Localhost"));
+                    errors.push(FieldError::required(local_path, "must be set when AppArmor type is Localhost"));
                 }
                 if local.len() > PROFILE_BYTES_MAX {
-                    errors.push(FieldError::too_long(&local_path, PROFILE_BYTES_MAX));
+                    errors.push(FieldError::too_long(local_path, PROFILE_BYTES_MAX));
                 }
             }
         },
         "RuntimeDefault" | "Unconfined" => {
             if let Some(local) = local {
                 let detail = "can only be set when AppArmor type is Localhost";
-                errors.push(FieldError::invalid(&local_path, local, detail));
+                errors.push(FieldError::invalid(local_path, local, detail));
             }
         }
         "" => errors.push(FieldError::required(path.child("type"), "type is required when appArmorProfile is set")),
@@ -178,19 +178,19 @@ fn sysctls(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, sysctls: &[Value]
         let path = path.child("name");
         let name = sysctl.text("name");
         if name.is_empty() {
-            errors.push(FieldError::required(&path, ""));
+            errors.push(FieldError::required(path, ""));
         } else if !is_sysctl(name) {
             let detail = format!("must have at most {SYSCTL_BYTES_MAX} characters and match regex {SYSCTL_FORMAT}");
-            errors.push(FieldError::invalid(&path, name, detail));
+            errors.push(FieldError::invalid(path, name, detail));
         } else if seen.contains(name) {
-            errors.push(FieldError::duplicate(&path, name));
+            errors.push(FieldError::duplicate(path, name));
         }
         seen.insert(name);
         let dotted = name.replace('/', ".");
         if spec.is_true("hostNetwork") && dotted.starts_with("net.") {
-            errors.push(FieldError::invalid(&path, name, "may not be specified when 'hostNetwork' is true"));
+            errors.push(FieldError::invalid(path, name, "may not be specified when 'hostNetwork' is true"));
         } else if spec.is_true("hostIPC") && is_ipc_sysctl(&dotted) {
-            errors.push(FieldError::invalid(&path, name, "may not be specified when 'hostIPC' is true"));
+            errors.push(FieldError::invalid(path, name, "may not be specified when 'hostIPC' is true"));
         }
     }
 }

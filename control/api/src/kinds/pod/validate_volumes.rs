@@ -138,13 +138,11 @@ fn claim_name(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, volume: &str, 
 
 fn one_source(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str, source: &Value) {
     match field {
-        "emptyDir" => {
-            if source.child("sizeLimit").and_then(amount).is_some_and(|limit| limit < Quantity::ZERO) {
-                errors.push(FieldError::forbidden(
-                    path.child("sizeLimit"),
-                    "SizeLimit field must be a valid resource quantity",
-                ));
-            }
+        "emptyDir" if source.child("sizeLimit").and_then(amount).is_some_and(|limit| limit < Quantity::ZERO) => {
+            errors.push(FieldError::forbidden(
+                path.child("sizeLimit"),
+                "SizeLimit field must be a valid resource quantity",
+            ));
         }
         "hostPath" => host_path(errors, path, source),
         "gitRepo" => relative_path(errors, &path.child("directory"), source.text("directory")),
@@ -168,10 +166,8 @@ fn one_source(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str, s
                 errors.push(FieldError::invalid(path.child("partition"), partition, names::out_of_range(1, 255)));
             }
         }
-        "rbd" | "cephfs" => {
-            if source.list("monitors").is_empty() {
-                errors.push(FieldError::required(path.child("monitors"), ""));
-            }
+        "rbd" | "cephfs" if source.list("monitors").is_empty() => {
+            errors.push(FieldError::required(path.child("monitors"), ""));
         }
         "ephemeral" => claim_template(errors, path, source),
         "image" => {
@@ -205,11 +201,11 @@ fn block_device(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str,
             let wide_path = path.child("targetWWNs");
             if wide.is_empty() && ids.is_empty() {
                 let detail = "must specify either targetWWNs or wwids, but not both";
-                errors.push(FieldError::required(&wide_path, detail));
+                errors.push(FieldError::required(wide_path, detail));
             }
             if !wide.is_empty() && !ids.is_empty() {
                 let detail = "targetWWNs and wwids can not be specified simultaneously";
-                errors.push(FieldError::invalid(&wide_path, serde_json::json!(wide), detail));
+                errors.push(FieldError::invalid(wide_path, serde_json::json!(wide), detail));
             }
             if !wide.is_empty() && lun.is_none() {
                 errors.push(FieldError::required(path.child("lun"), "lun is required if targetWWNs is specified"));
@@ -246,7 +242,7 @@ fn block_device(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str,
 fn claim_template(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     let path = path.child("volumeClaimTemplate");
     let Some(template) = source.child("volumeClaimTemplate") else {
-        errors.push(FieldError::required(&path, ""));
+        errors.push(FieldError::required(path, ""));
         return;
     };
     let path = path.child("spec");

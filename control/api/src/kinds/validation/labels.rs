@@ -51,13 +51,13 @@ fn requirement(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, expression: &
     match expression.text("operator") {
         "In" | "NotIn" => {
             if values.is_empty() {
-                errors.push(FieldError::required(&values_path, "must be specified when `operator` is 'In' or 'NotIn'"));
+                errors.push(FieldError::required(values_path, "must be specified when `operator` is 'In' or 'NotIn'"));
             }
         }
         "Exists" | "DoesNotExist" => {
             if !values.is_empty() {
                 errors.push(FieldError::forbidden(
-                    &values_path,
+                    values_path,
                     "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
                 ));
             }

@@ -224,7 +224,7 @@ fn claim_names(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, claims: &[Val
         let path = path.index(index);
         let (name, request) = (claim.text("name"), claim.text("request"));
         if name.is_empty() {
-            errors.push(FieldError::required(&path, ""));
+            errors.push(FieldError::required(path, ""));
             continue;
         }
         let whole_seen = seen.contains(&(name, ""));
@@ -237,13 +237,13 @@ fn claim_names(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, claims: &[Val
         };
         if duplicate {
             let shown = if whole_seen || request.is_empty() { name.to_owned() } else { format!("{name}/{request}") };
-            errors.push(FieldError::duplicate(&path, shown));
+            errors.push(FieldError::duplicate(path, shown));
         }
         seen.push((name, request));
         if !known.contains(&name) {
             let names = if known.is_empty() { " which is empty".to_owned() } else { format!(": {}", known.join(", ")) };
             errors.push(
-                FieldError::not_found(&path, name)
+                FieldError::not_found(path, name)
                     .with_detail(format!("must be one of the names in pod.spec.resourceClaims{names}")),
             );
         }
