@@ -11,27 +11,51 @@ use crate::limits::NAMES_IN_MESSAGE_MAX;
 /// Why a file cannot become a program. Every text is for the person who built the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// It does not start as WebAssembly does.
     #[error("not a WebAssembly file: {0}")]
     NotWasm(NotWasm),
+    /// It is larger than [`EngineConfig::module_bytes_max`](crate::EngineConfig::module_bytes_max).
     #[error("the file has {size_bytes} bytes; at most {size_bytes_max} are allowed")]
-    TooLarge { size_bytes: u64, size_bytes_max: u64 },
+    TooLarge {
+        /// Its size.
+        size_bytes: u64,
+        /// The bound.
+        size_bytes_max: u64,
+    },
+    /// A core module that is no program.
     #[error("the module has no export `_start`{}", no_start_hint(*library))]
     NoStart {
         /// It exports `_initialize`, which a library does.
         library: bool,
     },
+    /// A component that is no program.
     #[error(
         "the component exports neither `wasi:cli/run` nor `wasi:http/incoming-handler`, so there is nothing to start; \
          its exports are: {}",
         listed(exports)
     )]
-    NoEntry { exports: Vec<String> },
+    NoEntry {
+        /// What it exports instead.
+        exports: Vec<String>,
+    },
+    /// A program for a WASI that this host does not run.
     #[error("the component exports `{export}`, but this host runs WASI 0.1 and 0.2")]
-    OtherWasiVersion { export: String },
+    OtherWasiVersion {
+        /// The export that says so.
+        export: String,
+    },
+    /// It needs what this host does not have.
     #[error("the program imports {}, which this host does not provide", listed(names))]
-    MissingImports { names: Vec<String> },
+    MissingImports {
+        /// All that are missing, not just the first.
+        names: Vec<String>,
+    },
+    /// It starts as WebAssembly does, but breaks its rules.
     #[error("the WebAssembly is not valid: {message}")]
-    Invalid { message: String },
+    Invalid {
+        /// The rule, in the compiler's words.
+        message: String,
+    },
 }
 
 fn no_start_hint(library: bool) -> &'static str {

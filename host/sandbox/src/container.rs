@@ -8,11 +8,11 @@ mod memory;
 mod meter;
 mod processor;
 mod tasks;
-#[cfg(test)]
-mod tests;
 mod trap;
+mod turn;
 
 pub(crate) use memory::MemoryAccount;
+pub(crate) use turn::{EndLongTurns, Turn};
 
 use crate::engine::Shared as EngineShared;
 use crate::program::{Entry, Program};
@@ -32,18 +32,43 @@ use tokio::time::Instant;
 /// Why a container was not started. Nothing of it remains.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Every slot is taken.
     #[error("this host runs {containers_max} containers already, which is as many as it can")]
-    AtCapacity { containers_max: u32 },
+    AtCapacity {
+        /// How many slots there are.
+        containers_max: u32,
+    },
+    /// A mount cannot be opened.
     #[error("cannot mount {} at {guest_path}", host_path.display())]
-    Mount { host_path: PathBuf, guest_path: String, source: io::Error },
+    Mount {
+        /// The directory that was to be mounted.
+        host_path: PathBuf,
+        /// Where.
+        guest_path: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// More than [`ARGS_ENV_BYTES_MAX`](crate::limits::ARGS_ENV_BYTES_MAX).
     #[error("arguments and environment have {size_bytes} bytes; at most {size_bytes_max} are allowed")]
-    ArgumentsTooLong { size_bytes: usize, size_bytes_max: usize },
+    ArgumentsTooLong {
+        /// All of them, with their terminators.
+        size_bytes: usize,
+        /// The bound.
+        size_bytes_max: usize,
+    },
+    /// A string that cannot be passed to a C program.
     #[error("{what} contains a NUL byte")]
-    NulByte { what: String },
+    NulByte {
+        /// Which string.
+        what: String,
+    },
+    /// [`ContainerConfig::http_port`] is missing.
     #[error("the program is an HTTP handler, which needs a port to be served on: declare a container port")]
     NoHttpPort,
+    /// [`ContainerConfig::network`] is missing.
     #[error("the program is an HTTP handler, which needs the network of a pod")]
     NoNetwork,
+    /// The port cannot be had.
     #[error("the HTTP handler cannot be served")]
     Listen(#[source] ListenError),
 }

@@ -2,8 +2,6 @@
 
 mod linker;
 mod pool;
-#[cfg(test)]
-mod tests;
 
 use crate::container::{Container, StartError};
 use crate::program::{LoadError, Program, State};
@@ -46,16 +44,24 @@ impl EngineConfig {
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// A bound of the configuration is zero.
     #[error("{field} must be at least 1")]
-    NoRoom { field: &'static str },
+    NoRoom {
+        /// Which one.
+        field: &'static str,
+    },
+    /// The machine refuses even the smallest engine.
     #[error("cannot set up the WebAssembly engine: {message}")]
-    Setup { message: String },
+    Setup {
+        /// Why.
+        message: String,
+    },
 }
 
 /// Compiles, loads and starts programs. Cheap to clone; clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What programs and containers keep alive.

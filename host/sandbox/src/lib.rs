@@ -6,13 +6,15 @@
 //!
 //! # Who shares the processor, and how
 //!
-//! Guests run on the threads of the tokio runtime, as futures. Three mechanisms share the work:
+//! Guests run on the threads of the tokio runtime, as futures. Four mechanisms share the work:
 //!
 //! - *Fuel* makes a guest interruptible. Compiled code counts what it executes, and after every
 //!   [`FUEL_YIELD_INTERVAL`] units (30 to 130 microseconds) the guest's future returns to the scheduler. So a spinning
 //!   guest never holds a thread, and dropping its future ends it at the next yield. No epochs: they would cost more and
 //!   could do no more. Fuel burnt is the same on every run and every machine, so it is also the unit of lifetime
 //!   budgets: [`Limits::fuel`] is exact to the unit.
+//! - *Turns* end in the host when they last: fuel counts what a guest executes, not what the host does for it, so every
+//!   return from the host looks at the clock and gives the thread up after [`limits::TURN_MAX`].
 //! - *Processor time* is what [`Limits::cpu_millis`] limits, since fuel is no clock. The time of the thread is read
 //!   around every poll of a guest's future and debited from the container's token bucket (period 100 ms). A container
 //!   that runs dry sleeps until the next period; a debt is carried over. All instances of a container draw on one bucket.
@@ -50,8 +52,10 @@
 //! # Architecture invariants
 //!
 //! - The crate knows no image, no pod and no API object.
-//! - No guest can make it panic, and no guest holds a thread longer than one fuel interval plus one host call.
+//! - No guest can make it panic, and no guest holds a thread longer than one fuel interval, [`limits::TURN_MAX`] and one host call together.
 //! - `unsafe` occurs once, in `program.rs`, where compiled code is mapped.
+
+#![deny(missing_docs)]
 
 pub mod limits;
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Units of fuel after which a guest's future returns to the scheduler: 30 to 130 microseconds of work.
 pub const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 
+/// How long a guest may hold a thread while it calls the host over and over. A single host call may take longer.
+pub const TURN_MAX: Duration = Duration::from_millis(1);
+
 /// The period of the CPU token bucket, as the kernel's CFS quota has it by default.
 pub const CPU_PERIOD: Duration = Duration::from_millis(100);
 
@@ -15,8 +18,12 @@ pub const CPU_CARRY_MAX: Duration = Duration::from_millis(5);
 /// The smallest CPU limit that is honoured, in thousandths of a core. Less would be a tenth of a millisecond per period.
 pub const CPU_MILLIS_MIN: u32 = 1;
 
-/// Bytes that one host call may copy out of a guest.
-pub const HOST_CALL_BYTES_MAX: usize = 16 << 20;
+/// Bytes that one host call may copy out of a guest, if the container's memory limit does not say less. Programs write
+/// whole files in one call.
+pub const HOST_CALL_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes that one host call may copy however small the container's memory limit is.
+pub const HOST_CALL_BYTES_MIN: usize = 1 << 20;
 
 /// Entries of an instance's resource table: open files, streams, pollables, header maps and so on.
 pub const RESOURCES_MAX: usize = 4096;

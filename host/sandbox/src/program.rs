@@ -19,14 +19,34 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 /// Why compiled code cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// The file cannot be read.
     #[error("cannot read the compiled program {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file was not written by [`Engine::compile`](crate::Engine::compile), or is cut.
     #[error("{} is not a compiled program of this host, or not a whole one", path.display())]
-    NotAnArtifact { path: PathBuf },
+    NotAnArtifact {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by an engine with another key.
     #[error("the compiled program {} does not fit this host: {message}", path.display())]
-    Incompatible { path: PathBuf, message: String },
+    Incompatible {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        message: String,
+    },
+    /// An import has the right name and the wrong shape.
     #[error("the program cannot be linked: {message}")]
-    Link { message: String },
+    Link {
+        /// Which import, and what is wrong with it.
+        message: String,
+    },
 }
 
 /// A program that is ready to start, any number of times. Cheap to clone. The code stays mapped as long as a clone or an

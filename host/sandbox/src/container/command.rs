@@ -4,6 +4,7 @@ use super::instance::{Ended, Template};
 use super::trap::{Ending, report_trap};
 use crate::program::{Entry, State};
 use crate::{ExitReport, limits};
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wasmtime::Store;
@@ -12,10 +13,11 @@ use wasmtime_wasi::I32Exit;
 /// Runs the one instance, until it ends or is to be stopped.
 pub(super) async fn run(template: Template, mut stop: watch::Receiver<Option<Instant>>) -> ExitReport {
     let granted = template.meter.fuel.grant();
-    let mut ending = match template.store(template.meter.memory.account(), granted) {
+    let turn = Arc::default();
+    let mut ending = match template.store(template.meter.memory.account(), granted, &turn) {
         Ok(store) => {
             let program = template.program.clone();
-            let mut instance = template.meter(granted, async move { call(program.entry(), store).await });
+            let mut instance = template.meter(granted, turn, async move { call(program.entry(), store).await });
             tokio::select! {
                 biased;
                 deadline = stop_requested(&mut stop) => Ending::stopped(deadline <= Instant::now()),
@@ -25,7 +27,7 @@ pub(super) async fn run(template: Template, mut stop: watch::Receiver<Option<Ins
         Err(error) => Ending::of(Err(error)),
     };
     report_trap(&template.stderr, &mut ending, None).await;
-    let meter = std::sync::Arc::clone(&template.meter);
+    let meter = Arc::clone(&template.meter);
     // The container's sinks end here, before whoever waits for it learns of the end.
     drop(template);
     ending.into_report(meter.usage())

@@ -5,8 +5,6 @@
 //! the connections and with them the last handles of the instances.
 
 mod request;
-#[cfg(test)]
-mod tests;
 
 use super::StartError;
 use super::command::stop_requested;
@@ -137,8 +135,7 @@ impl Connections {
             tokio::select! {
                 biased;
                 ending = ended(fatal) => return ending,
-                // `join_next` is cancel-safe. `join_all` takes the set with it, but is only dropped with the deadline's
-                // change, after which the instances that are left are aborted: by then no connection waits for them.
+                // Cancel-safe: both keep in their sets what has not ended.
                 done = timeout_at(deadline, all_done) => {
                     return if done.is_ok() { Ending::drained() } else { Ending::killed() };
                 }

@@ -5,6 +5,7 @@ use super::fuel::{InstanceFuel, YieldWaker};
 use super::memory::MemoryAccount;
 use super::meter::Meter;
 use super::processor::clock::thread_time;
+use super::turn::Turn;
 use crate::engine::Shared as EngineShared;
 use crate::limits::{ARGS_ENV_BYTES_MAX, RANDOM_BYTES_MAX};
 use crate::output::SinkStdout;
@@ -60,7 +61,7 @@ impl Template {
     }
 
     /// A store for one instance. Opens the mounts anew, so that an instance sees what the paths name now.
-    pub(super) fn store(&self, memory: MemoryAccount, fuel: u64) -> wasmtime::Result<Store<State>> {
+    pub(super) fn store(&self, memory: MemoryAccount, fuel: u64, turn: &Arc<Turn>) -> wasmtime::Result<Store<State>> {
         let mut builder = WasiCtxBuilder::new();
         builder
             .args(&self.args)
@@ -74,7 +75,7 @@ impl Template {
         let stdin = self.stdin.lock().ok().and_then(|mut stdin| stdin.take());
         stdin.unwrap_or_else(Input::empty).connect(&mut builder);
         self.mount(&mut builder).map_err(wasmtime::Error::new)?;
-        State::new(&mut builder, memory).into_store(&self.engine.wasmtime, fuel)
+        State::new(&mut builder, memory).into_store(&self.engine.wasmtime, fuel, turn)
     }
 
     fn mount(&self, builder: &mut WasiCtxBuilder) -> Result<(), StartError> {
@@ -92,12 +93,18 @@ impl Template {
     }
 
     /// Puts `future`, which runs an instance to its end, under the container's meters.
-    pub(super) fn meter(&self, granted: u64, future: impl Future<Output = Ended> + Send + 'static) -> Metered {
+    pub(super) fn meter(
+        &self,
+        granted: u64,
+        turn: Arc<Turn>,
+        future: impl Future<Output = Ended> + Send + 'static,
+    ) -> Metered {
         self.meter.count_instance();
         Metered {
             future: Box::pin(future),
             meter: Arc::clone(&self.meter),
             fuel: InstanceFuel::new(granted),
+            turn,
             waker: Arc::default(),
             throttled: None,
         }
@@ -144,6 +151,7 @@ pub(super) struct Metered {
     future: Pin<Box<dyn Future<Output = Ended> + Send>>,
     meter: Arc<Meter>,
     fuel: InstanceFuel,
+    turn: Arc<Turn>,
     waker: Arc<YieldWaker>,
     throttled: Option<Throttled>,
 }
@@ -162,7 +170,7 @@ impl Metered {
                 self.meter.processor.add_throttled(throttled.since.elapsed());
                 self.throttled = None;
             }
-            match self.meter.processor.admit() {
+            match self.meter.processor.admit(Instant::now()) {
                 Ok(()) => return Poll::Ready(()),
                 Err(until) => {
                     let sleep = Box::pin(sleep_until(until));
@@ -180,12 +188,15 @@ impl Future for Metered {
         ready!(self.poll_admitted(cx));
         let this = &mut *self;
         let waker = this.waker.arm(cx.waker());
+        this.turn.begin();
         let before = thread_time();
         let polled = this.future.as_mut().poll(&mut Context::from_waker(&waker));
         this.meter.processor.debit(thread_time().saturating_sub(before));
         match &polled {
             Poll::Ready(ended) => this.fuel.settle(&this.meter.fuel, ended.fuel_left),
-            Poll::Pending if this.waker.was_woken() => this.fuel.count_yield(&this.meter.fuel),
+            Poll::Pending if this.waker.was_woken() && !this.turn.ended_in_host() => {
+                this.fuel.count_yield(&this.meter.fuel)
+            }
             Poll::Pending => {}
         }
         polled

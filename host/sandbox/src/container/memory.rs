@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::TABLE_ELEMENT_BYTES;
+use crate::limits::{HOST_CALL_BYTES_MAX, HOST_CALL_BYTES_MIN, TABLE_ELEMENT_BYTES};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -77,13 +77,26 @@ impl MemoryBudget {
 
 /// The guest asked for more than there is. Ends the guest: it is the error of the `memory.grow` that asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("out of memory: {asked_bytes} bytes more were asked for, {used_bytes} of {limit_bytes} are in use")]
+#[error(
+    "out of memory: the program asked for {} when {} of its {} were in use",
+    readable(*asked_bytes), readable(*used_bytes), readable(*limit_bytes)
+)]
 pub(crate) struct OutOfMemory {
     asked_bytes: u64,
     used_bytes: u64,
     limit_bytes: u64,
     /// The instance would not fit if it were alone.
     pub(crate) alone: bool,
+}
+
+/// A number of bytes in the largest unit of which there is at least one.
+fn readable(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(size, _)| bytes >= *size) {
+        None => format!("{bytes} bytes"),
+        Some((size, unit)) if bytes.is_multiple_of(*size) => format!("{} {unit}", bytes / size),
+        Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
+    }
 }
 
 /// What one instance has taken. Given back when it is dropped.
@@ -121,6 +134,12 @@ impl MemoryAccount {
         self.taken += bytes;
         self.last = bytes;
         Ok(true)
+    }
+
+    /// Bytes that one host call may copy out of the guest: no more than the guest may have.
+    pub(crate) fn host_call_bytes_max(&self) -> usize {
+        let limit = self.budget.as_ref().map_or(u64::MAX, |budget| budget.limit);
+        usize::try_from(limit).unwrap_or(usize::MAX).clamp(HOST_CALL_BYTES_MIN, HOST_CALL_BYTES_MAX)
     }
 
     /// The growth was allowed, and then failed for another reason.

@@ -7,6 +7,7 @@ use crate::exit::CODE_KILLED;
 use crate::{ExitReason, ExitReport, Limits, Usage};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
 
 pub(super) struct Meter {
     pub(super) processor: Processor,
@@ -18,7 +19,7 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            processor: Processor::new(limits.cpu_millis),
+            processor: Processor::new(limits.cpu_millis, Instant::now()),
             fuel: Fuel::new(limits.fuel),
             memory: Arc::new(MemoryBudget::new(limits.memory_bytes)),
             instances: AtomicU64::new(0),

@@ -31,13 +31,13 @@ struct Bucket {
 }
 
 impl Processor {
-    /// `millis` thousandths of a core.
-    pub(super) fn new(millis: Option<u32>) -> Self {
+    /// `millis` thousandths of a core, from `now` on.
+    pub(super) fn new(millis: Option<u32>, now: Instant) -> Self {
         let limit = millis.map(|millis| {
             let quota = CPU_PERIOD * millis.max(CPU_MILLIS_MIN) / 1000;
             Mutex::new(Bucket {
                 quota,
-                period_start: Instant::now(),
+                period_start: now,
                 balance_ns: nanos(quota),
                 periods: 1,
                 periods_throttled: 0,
@@ -47,13 +47,13 @@ impl Processor {
         Self { limit, used_ns: AtomicU64::new(0), throttled_ns: AtomicU64::new(0) }
     }
 
-    /// `Ok` if an instance may run now, else when to ask again.
-    pub(super) fn admit(&self) -> Result<(), Instant> {
+    /// `Ok` if an instance may run at `now`, else when to ask again.
+    pub(super) fn admit(&self, now: Instant) -> Result<(), Instant> {
         let Some(bucket) = &self.limit else {
             return Ok(());
         };
         let mut bucket = lock(bucket);
-        bucket.advance(Instant::now());
+        bucket.advance(now);
         if bucket.balance_ns > 0 {
             return Ok(());
         }

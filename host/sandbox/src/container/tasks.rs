@@ -1,5 +1,6 @@
 //! A set of tasks with an owner: dropping the last handle aborts them all.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 
@@ -17,9 +18,11 @@ impl Tasks {
     }
 
     /// Waits until all are done.
+    ///
+    /// # Cancel safety
+    /// The tasks stay in the set when the future is dropped.
     pub(super) async fn join_all(&self) {
-        let mut set = std::mem::take(&mut *self.set());
-        while set.join_next().await.is_some() {}
+        while poll_fn(|cx| self.set().poll_join_next(cx)).await.is_some() {}
     }
 
     /// Ends all at their next await and waits until they are gone.

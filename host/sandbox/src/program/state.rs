@@ -1,7 +1,8 @@
 //! What the host keeps per instance.
 
-use crate::container::MemoryAccount;
-use crate::limits::{HOST_CALL_BYTES_MAX, RESOURCES_MAX};
+use crate::container::{EndLongTurns, MemoryAccount, Turn};
+use crate::limits::RESOURCES_MAX;
+use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -30,11 +31,13 @@ impl State {
         Self::new(&mut WasiCtxBuilder::new(), MemoryAccount::unlimited())
     }
 
-    /// A store in which one instance is to live, with `fuel` to burn.
-    pub(crate) fn into_store(self, engine: &Engine, fuel: u64) -> wasmtime::Result<Store<Self>> {
+    /// A store in which one instance is to live, with `fuel` to burn, in turns that `turn` watches.
+    pub(crate) fn into_store(self, engine: &Engine, fuel: u64, turn: &Arc<Turn>) -> wasmtime::Result<Store<Self>> {
+        let host_call_bytes_max = self.memory.host_call_bytes_max();
         let mut store = Store::new(engine, self);
         store.limiter(|state| -> &mut dyn ResourceLimiter { &mut state.memory });
-        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.call_hook_async(EndLongTurns::new(turn));
+        store.set_hostcall_fuel(host_call_bytes_max);
         store.set_max_component_handles(RESOURCES_MAX);
         store.set_fuel(fuel)?;
         store.fuel_async_yield_interval(Some(crate::FUEL_YIELD_INTERVAL))?;

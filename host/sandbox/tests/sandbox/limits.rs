@@ -144,7 +144,8 @@ async fn a_hundred_spinning_programs_do_not_keep_one_from_being_stopped() {
 async fn usage_grows_while_a_program_runs() {
     let engine = engine();
     let args = strings(["spin"]);
-    let running = start(&engine, &load_file(&engine, guests::SPIN), ContainerConfig { args, ..ContainerConfig::new("s") });
+    let running =
+        start(&engine, &load_file(&engine, guests::SPIN), ContainerConfig { args, ..ContainerConfig::new("s") });
     tokio::time::sleep(Duration::from_millis(50)).await;
     let first = running.container.usage();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -153,4 +154,70 @@ async fn usage_grows_while_a_program_runs() {
     assert!(first.memory_bytes > 0 && first.instances == 1, "{first:?}");
     let last = running.container.stop(Duration::ZERO).await.usage;
     assert!(last.fuel >= second.fuel);
+}
+
+#[tokio::test]
+async fn a_program_that_spends_its_time_in_the_host_is_stopped_promptly() {
+    let engine = engine();
+    let texts = [
+        r#"(module (import "wasi_snapshot_preview1" "random_get" (func $call (param i32 i32) (result i32)))
+            (memory 17)
+            (func (export "_start") (loop (drop (call $call (i32.const 0) (i32.const 1048576))) br 0)))"#,
+        r#"(module (import "wasi_snapshot_preview1" "clock_time_get" (func $call (param i32 i64 i32) (result i32)))
+            (memory 1)
+            (func (export "_start") (loop (drop (call $call (i32.const 1) (i64.const 0) (i32.const 0))) br 0)))"#,
+    ];
+    for text in texts {
+        let running = start(&engine, &load_text(&engine, text), ContainerConfig::new("caller"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The test shares its one thread with the program.
+        let before = Instant::now();
+        running.container.stop(Duration::ZERO).await;
+        assert!(before.elapsed() < Duration::from_millis(200), "took {:?}", before.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn bulk_operations_burn_fuel_by_their_size() {
+    let ran = run_text(
+        r#"(module (memory 16)
+            (func (export "_start") (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 1048576)) br 0)))"#,
+        |config| config.limits.fuel = Some(100_000_000),
+    )
+    .await;
+    assert_eq!(ran.report.reason, ExitReason::FuelExhausted);
+    assert!(ran.report.usage.instances == 1 && ran.report.usage.fuel >= 100_000_000, "{:?}", ran.report.usage);
+}
+
+/// The whole file goes through one call.
+#[tokio::test]
+async fn a_program_can_write_as_much_at_once_as_it_may_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    let ran = run_text(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 512)
+            (data (i32.const 0) "f") (data (i32.const 8) "\40\00\00\00\00\00\e0\01")
+            (func (export "_start")
+                (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 1)
+                    (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 32))
+                (if (then (call $exit (i32.const 2))))
+                (call $write (i32.load (i32.const 32)) (i32.const 8) (i32.const 1) (i32.const 36))
+                (if (then (call $exit (i32.const 3))))
+                (call $exit (i32.eqz (i32.load (i32.const 36))))))"#,
+        |config| {
+            config.limits.memory_bytes = Some(32 * MIB);
+            config.mounts = vec![coracle_host_sandbox::Mount {
+                host_path: directory.path().to_owned(),
+                guest_path: "/".to_owned(),
+                read_only: false,
+            }];
+        },
+    )
+    .await;
+    assert_eq!(ran.report.code, 0, "{ran:?}");
+    assert!(std::fs::metadata(directory.path().join("f")).unwrap().len() > 0);
 }

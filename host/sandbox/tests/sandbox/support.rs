@@ -78,9 +78,7 @@ pub(crate) fn start(engine: &Engine, program: &Program, mut config: ContainerCon
 impl Running {
     /// Waits for the end.
     pub(crate) async fn end(mut self) -> Ran {
-        let all = async {
-            tokio::join!(self.container.wait(), self.stdout.read_to_end(), self.stderr.read_to_end())
-        };
+        let all = async { tokio::join!(self.container.wait(), self.stdout.read_to_end(), self.stderr.read_to_end()) };
         let (report, stdout, stderr) = tokio::time::timeout(PATIENCE, all).await.expect("the container hangs");
         Ran { report, stdout, stderr }
     }

@@ -59,7 +59,8 @@ async fn a_read_only_mount_cannot_be_changed() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("in.txt"), "x").unwrap();
     for args in [["write", "/data/in.txt", "y"], ["write", "/data/new.txt", "y"]] {
-        let ran = run_file(guests::PRINTER, &args, |config| config.mounts = mount(directory.path(), "/data", true)).await;
+        let ran =
+            run_file(guests::PRINTER, &args, |config| config.mounts = mount(directory.path(), "/data", true)).await;
         assert_ne!(ran.report.code, 0, "{args:?}");
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -77,7 +78,8 @@ async fn no_path_leads_out_of_a_mount() {
     #[cfg(unix)]
     std::os::unix::fs::symlink("/proc/self/environ", inner.join("absolute")).unwrap();
     for path in ["/data/../secret", "/data/link", "/data/absolute", "/etc/passwd", "../secret"] {
-        let ran = run_file(guests::PRINTER, &["read", path], |config| config.mounts = mount(&inner, "/data", false)).await;
+        let ran =
+            run_file(guests::PRINTER, &["read", path], |config| config.mounts = mount(&inner, "/data", false)).await;
         assert_ne!(ran.report.code, 0, "{path} can be read: {}", ran.stdout);
         assert_eq!(ran.stdout, "", "{path}");
     }

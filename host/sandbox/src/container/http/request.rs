@@ -5,6 +5,7 @@ use crate::ExitReason;
 use crate::container::instance::Ended;
 use crate::container::tasks::Tasks;
 use crate::container::trap::{Ending, report_trap};
+use crate::container::turn::Turn;
 use crate::program::{Entry, State};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -43,6 +44,7 @@ struct Prepared {
     request: Resource<HostIncomingRequest>,
     out: Resource<HostResponseOutparam>,
     granted: u64,
+    turn: Arc<Turn>,
     /// For the log.
     what: String,
 }
@@ -67,14 +69,15 @@ impl Requests {
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<HyperOutgoingBody>, (StatusCode, &'static str)> {
-        if request.uri().authority().is_none() && !request.headers().contains_key(header::HOST) {
-            return Err((StatusCode::BAD_REQUEST, "the request has no Host header\n"));
+        let host = request.headers().get(header::HOST).map(|host| host.to_str().is_ok());
+        if request.uri().authority().is_none() && host != Some(true) {
+            return Err((StatusCode::BAD_REQUEST, "the request has no readable Host header\n"));
         }
         let slot = self.slot().await.ok_or((StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting\n"))?;
         let (given_sender, given) = oneshot::channel();
         let prepared = self.prepare(request, given_sender).await.map_err(|error| {
-            tracing::debug!(container = %self.core.template.name, error = %error, "a request could not be prepared");
-            (StatusCode::BAD_REQUEST, "the request cannot be passed on\n")
+            tracing::warn!(container = %self.core.template.name, error = %error, "a request found no instance");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the container cannot make an instance\n")
         })?;
         let (failed_sender, failed) = oneshot::channel();
         self.instances.spawn(run(Arc::clone(&self.core), prepared, slot, failed_sender));
@@ -114,19 +117,20 @@ impl Requests {
         let template = &self.core.template;
         let account = template.meter.memory.open_account(template.program.memory_bytes_initial()).await;
         let granted = template.meter.fuel.grant();
+        let turn = Arc::default();
         let what = format!("{} {}", request.method(), request.uri().path());
-        let mut store = template.store(account, granted)?;
+        let mut store = template.store(account, granted, &turn)?;
         let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
         let out = store.data_mut().http().new_response_outparam(given)?;
-        Ok(Prepared { store, request, out, granted, what })
+        Ok(Prepared { store, request, out, granted, turn, what })
     }
 }
 
 /// Runs the instance of one request to its end.
 async fn run(core: Arc<Core>, prepared: Prepared, slot: Slot, failed: oneshot::Sender<Failure>) {
-    let Prepared { store, request, out, granted, what } = prepared;
+    let Prepared { store, request, out, granted, turn, what } = prepared;
     let program = core.template.program.clone();
-    let instance = core.template.meter(granted, async move {
+    let instance = core.template.meter(granted, turn, async move {
         match program.entry() {
             Entry::HttpHandler(handler) => call(handler, store, request, out).await,
             Entry::Module(_) | Entry::Command(_) => Ended::new(&store, Ok(())),
