@@ -1,5 +1,6 @@
 mod properties;
 mod reference;
+mod refusals;
 mod server;
 
 use super::*;
