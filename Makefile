@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine with rustup: `make demo` and `make test`.
+
+CARGO ?= cargo
+RUSTUP ?= rustup
+GUEST_TARGETS := wasm32-wasip1 wasm32-wasip2
+# A build directory shared by several checkouts is honoured: set CARGO_TARGET_DIR.
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+DEMO_FLAGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: targets
+targets: ## Add the WebAssembly targets that guests are built for
+	@for target in $(GUEST_TARGETS); do \
+	  test -d "$$(rustc --print sysroot)/lib/rustlib/$$target/lib" \
+	    || $(RUSTUP) target add "$$target"; \
+	done
+
+.PHONY: examples
+examples: targets ## Build the examples (real guests)
+	$(CARGO) build --manifest-path examples/Cargo.toml --release --locked --target wasm32-wasip2 --workspace --exclude countdown
+	$(CARGO) build --manifest-path examples/Cargo.toml --release --locked --target wasm32-wasip1 --package countdown
+
+.PHONY: release
+release: examples ## Build the release binary, with the examples inside for `coracle demo`
+	$(CARGO) build --release --locked
+
+.PHONY: demo
+demo: release ## Run the main job in one go
+	$(CARGO_TARGET_DIR)/release/coracle demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: examples ## Set up everything that the tests need, then run all tests
+	@if $(CARGO) nextest --version >/dev/null 2>&1; \
+	  then $(CARGO) nextest run --locked --workspace --no-fail-fast; \
+	  else $(CARGO) test --locked --workspace --no-fail-fast; fi
+	$(CARGO) test --locked --workspace --doc
+
+.PHONY: lint
+lint: ## Formatting and lints, as CI checks them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: bench
+bench: release ## Print the figures of the benches
+	$(CARGO) bench --locked --workspace

@@ -1,0 +1,84 @@
+//! What differs between operating systems: where things live, names, limits, signals. The only such module of the package.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The user's data directory for Coracle: `$XDG_DATA_HOME/coracle` or `~/.local/share/coracle` on Linux, and its
+/// equivalents elsewhere.
+///
+/// # Errors
+/// When neither the variable nor a home directory is known.
+pub(crate) fn data() -> Result<PathBuf> {
+    let base = dirs::data_dir().context("no home directory is known; name a directory with --data-dir DIR")?;
+    Ok(base.join("coracle"))
+}
+
+/// The name of this machine as a node name: lower case, only what a DNS label may hold, or `coracle` when nothing of
+/// it is left.
+pub(crate) fn node_name() -> String {
+    let host = hostname();
+    let name: String = host
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '-' })
+        .take(63)
+        .collect();
+    let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
+    if name.is_empty() { crate::defaults::NODE_NAME.to_owned() } else { name }
+}
+
+#[cfg(unix)]
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn hostname() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+/// Makes a directory, and its parents, that only this user can read.
+///
+/// # Errors
+/// A path that cannot be made.
+pub(crate) fn make_private_directory(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).with_context(|| format!("cannot make the data directory {}", path.display()))
+}
+
+/// Allows this process as many open files as the system lets it have: the open files of every guest are its own.
+pub(crate) fn raise_open_files_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "the limit of open files stays what it was");
+        }
+    }
+}
+
+/// Completes at SIGINT or SIGTERM (Ctrl-C where there are no signals).
+///
+/// # Errors
+/// A system that does not let this process listen for them.
+pub(crate) async fn asked_to_stop() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        tokio::select! {
+            // Both arms only wait for a signal: nothing is lost when the other one wins.
+            result = tokio::signal::ctrl_c() => result.context("cannot listen for Ctrl-C")?,
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")
+}
