@@ -18,6 +18,7 @@
 //!   custom resources would need a second engine, and unknown fields would be lost before they could be reported.
 //! - Crates for strategic merge and server-side apply: none exist; both are written here on the schema.
 
+pub mod apply;
 pub mod decode;
 pub mod go_text;
 pub mod kind;
@@ -25,6 +26,7 @@ pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use coracle_control_api::protobuf;
+use coracle_control_api::schema::{Schema, TypeRef};
 use coracle_control_api::status::Status;
 use http::Request;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -33,16 +35,27 @@ fn too_large(bytes_max: usize) -> Status {
     Status::too_large(&format!("limit is {bytes_max}"))
 }
 
-/// The body as JSON text; YAML is translated.
+/// The body as JSON text; YAML and protobuf are translated. `schema` is the type that is expected.
 ///
 /// # Errors
-/// 400 for a text that is no YAML.
-pub(crate) fn to_json(body: Bytes, format: BodyFormat) -> Result<Bytes, Status> {
-    if format == BodyFormat::Json || looks_like_json(&body) {
-        return Ok(body);
-    }
-    let value = parse_yaml(&body).map_err(Status::bad_request)?;
+/// 400 for a text that is no YAML, or bytes that are no such message.
+pub(crate) fn to_json(body: Bytes, format: BodyFormat, schema: TypeRef<'_>) -> Result<Bytes, Status> {
+    let value = match format {
+        BodyFormat::Protobuf => {
+            protobuf::read(&body, schema).map_err(|error| Status::bad_request(error.to_string()))?
+        }
+        BodyFormat::Yaml if !looks_like_json(&body) => parse_yaml(&body).map_err(Status::bad_request)?,
+        BodyFormat::Json | BodyFormat::Yaml => return Ok(body),
+    };
     Ok(Bytes::from(serde_json::to_vec(&value).unwrap_or_default()))
+}
+
+/// A type that requests are made of, whatever their kind.
+///
+/// # Errors
+/// 500 when the schema table lacks it, which a test rules out.
+pub(crate) fn request_type(name: &str) -> Result<TypeRef<'static>, Status> {
+    Schema::builtin().find(name).ok_or_else(|| Status::internal("a type of requests is unknown"))
 }
 
 /// JSON is YAML, and is read by the stricter reader, whose complaints are better.

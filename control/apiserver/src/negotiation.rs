@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 /// What the server can write, as a 406 names it.
 const WRITABLE: &[&str] = &["application/json", "application/yaml"];
 /// What the server can read, as a 415 names it.
-const READABLE: &[&str] = &["application/json", "application/yaml"];
+const READABLE: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 /// More clauses of an Accept header than this are not looked at.
 const CLAUSES_MAX: usize = 32;
 
@@ -69,6 +69,8 @@ impl Negotiated {
 pub(crate) enum BodyFormat {
     Json,
     Yaml,
+    /// What typed clients of client-go send.
+    Protobuf,
 }
 
 /// The parts of one clause of an Accept header or of a content type.
@@ -193,6 +195,7 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Result<BodyFormat, Status> {
     match content_type(headers) {
         "" | "application/json" | "*/*" => Ok(BodyFormat::Json),
         "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(BodyFormat::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
         _ => Err(Status::unsupported_media_type_accepted(READABLE)),
     }
 }

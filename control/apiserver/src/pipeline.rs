@@ -8,6 +8,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use coracle_control_api::apply::keep_times_if_unchanged;
 use coracle_control_api::decode::{Target, normalize};
 use coracle_control_api::kind::{Kind, Part};
 use coracle_control_api::meta;
@@ -309,7 +310,7 @@ async fn finish_update(
         return Err(Status::invalid(&kind.group, &kind.kind, meta::name(&new.object), &errors));
     }
     new.warnings.extend(kind.warnings(&new.object, Some(current)));
-    managers::ignore_timestamps(&mut new.object, current);
+    keep_times_if_unchanged(&mut new.object, current);
     call.shared.admission.validate(&request, Some(&new.object)).await?;
     Ok(new)
 }

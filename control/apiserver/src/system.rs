@@ -12,8 +12,6 @@ use crate::answer::{page_not_found, text_answer};
 use crate::call::Call;
 use crate::openapi;
 
-pub(crate) use discovery::storage_version_hash;
-
 pub(crate) async fn answer(call: &Call) -> Result<Response, Status> {
     let path = call.info.path.trim_end_matches('/');
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();

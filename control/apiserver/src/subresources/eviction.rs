@@ -23,7 +23,8 @@ pub(super) async fn evict(call: &ResourceCall, request: Request<Body>) -> Result
     let agreed = call.negotiate(&[])?;
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let format = body_format(&call.headers)?;
-    let bytes = body::to_json(body::read(request, call.shared.config.body_bytes_max).await?, format)?;
+    let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
+    let bytes = body::to_json(bytes, format, body::request_type("io.k8s.api.policy.v1.Eviction")?)?;
     let eviction: Value = serde_json::from_slice(&bytes).map_err(|error| {
         Status::bad_request(format!("the object provided is unrecognized (must be of type Eviction): {error}"))
     })?;

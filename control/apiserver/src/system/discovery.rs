@@ -171,7 +171,7 @@ fn verbs(verbs: &[Verb]) -> Value {
 }
 
 /// A hash by which clients see that two resources share one storage.
-pub(crate) fn storage_version_hash(kind: &Kind) -> String {
+fn storage_version_hash(kind: &Kind) -> String {
     let group = kind.stored_as.as_ref().map_or(&kind.group, |(group, _)| group);
     let digest = digest(&SHA256, format!("{group}/{}/{}", kind.version, kind.kind).as_bytes());
     STANDARD.encode(&digest.as_ref()[..8])

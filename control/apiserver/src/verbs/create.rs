@@ -35,8 +35,8 @@ pub(crate) async fn read_object(
 ) -> Result<Decoded, Status> {
     let format = body_format(&call.headers)?;
     let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
-    let bytes = body::to_json(bytes, format)?;
     let target = pipeline::target(kind)?;
+    let bytes = body::to_json(bytes, format, target.schema)?;
     let mut decoded = decode(&bytes, &target, validation)?;
     pipeline::complete(kind, target.schema, &mut decoded.object);
     Ok(decoded)

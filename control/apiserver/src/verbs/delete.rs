@@ -27,6 +27,8 @@ use crate::write_options::check_dry_run;
 const FOREGROUND: &str = "foregroundDeletion";
 /// The finalizer under which the garbage collector makes an object's dependents orphans first.
 const ORPHAN: &str = "orphan";
+/// The type of the options, for clients that do not send JSON.
+const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 /// A delete that others keep getting in front of is tried so often.
 const ATTEMPTS_MAX: usize = 64;
 
@@ -60,7 +62,7 @@ impl DeleteOptions {
         let options = if bytes.is_empty() {
             Self::from_query(&call.query)?
         } else {
-            Self::from_body(&body::to_json(bytes, format)?)?
+            Self::from_body(&body::to_json(bytes, format, body::request_type(DELETE_OPTIONS)?)?)?
         };
         options.check()?;
         Ok(options)

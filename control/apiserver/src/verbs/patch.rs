@@ -9,7 +9,6 @@ use coracle_control_api::status::{FieldError, Status};
 use http::Request;
 use serde_json::Value;
 
-use crate::answer::add_warnings;
 use crate::authorization::{Attributes, authorize};
 use crate::body;
 use crate::call::{Answer, ResourceCall};
@@ -47,12 +46,9 @@ pub(crate) async fn patch(call: &ResourceCall, part: Part, request: Request<Body
             Ok(written_answer(call, written, Vec::new(), agreed))
         }
         Patch::Apply => {
-            let config = managers::read_apply(call, &bytes, &options)?;
-            let mut warnings = Vec::new();
-            let written = apply(call, part, &config, &options, &mut warnings).await?;
-            let mut answer = written_answer(call, written, Vec::new(), agreed);
-            add_warnings(&mut answer, &warnings);
-            Ok(answer)
+            let config = managers::read_apply(&bytes)?;
+            let written = apply(call, part, &config, &options).await?;
+            Ok(written_answer(call, written, Vec::new(), agreed))
         }
     }
 }
@@ -105,13 +101,7 @@ fn check_identity(call: &ResourceCall, object: &Value) -> Result<(), Status> {
 }
 
 /// Server-side apply: merges the configuration into what is there, or makes it.
-async fn apply(
-    call: &ResourceCall,
-    part: Part,
-    config: &Value,
-    options: &WriteOptions,
-    warnings: &mut Vec<String>,
-) -> Result<Written, Status> {
+async fn apply(call: &ResourceCall, part: Part, config: &Value, options: &WriteOptions) -> Result<Written, Status> {
     let mut merge = Merge { config, options, part };
     loop {
         if let Some(written) = pipeline::update(call, part, options, &mut merge).await? {
@@ -128,8 +118,7 @@ async fn apply(
             return Err(Status::conflict(&call.kind.group, &call.kind.plural, call.name(), &cause));
         }
         authorize(&call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
-        let (draft, found) = managers::apply_to_nothing(call, config, options)?;
-        warnings.extend(found);
+        let draft = managers::apply_to_nothing(call, config, options)?;
         match pipeline::finish_create(call, &call.kind, draft, options).await {
             // Somebody else made it in the meantime.
             Err(status) if status.reason == coracle_control_api::status::Reason::AlreadyExists => {}

@@ -60,21 +60,20 @@ async fn open(
     let mut initial = Vec::new();
     let mut failure = None;
     let mut watch = None;
-    let mut start = 0;
-    if wants_state {
+    let start = if wants_state {
         let snapshot = call.snapshot(options.version).await?;
-        start = snapshot.revision();
         initial = snapshot.prefix(prefix.as_bytes()).collect();
+        snapshot.revision()
     } else {
-        start = match options.version {
+        match options.version {
             Version::AtLeast(revision) | Version::Exact(revision) => {
                 call.wait_for(revision).await?;
                 revision
             }
             // `sendInitialEvents=false`: from now on.
             Version::Latest | Version::Any => call.snapshot(options.version).await?.revision(),
-        };
-    }
+        }
+    };
     match call.shared.store.watch(prefix.as_bytes(), start) {
         Ok(opened) => watch = Some(opened),
         Err(WatchError::Compacted { oldest }) => failure = Some(too_old(start, oldest)),
