@@ -13,6 +13,7 @@ mod table;
 mod zeros;
 
 pub use openapi::openapi_definition;
+pub(crate) use zeros::zero;
 pub use zeros::{default_by_schema, fill_zeros};
 
 use serde_json::Value;
@@ -266,6 +267,17 @@ impl<'a> TypeRef<'a> {
 }
 
 impl Field {
+    /// The value that tells a list item apart when it does not give this key: the default, or the empty value if that is
+    /// published as the default. `owner` is the struct.
+    #[must_use]
+    pub fn key_default(&self, owner: TypeRef<'_>) -> Option<Value> {
+        match &self.default {
+            Some(default) => Some((**default).clone()),
+            None if self.openapi.empty_default => Some(zeros::zero(owner.of(self), false)),
+            None => None,
+        }
+    }
+
     /// How Go prints the field's type where that does not follow from the type: `v1.PullPolicy`.
     #[must_use]
     pub fn go_name(&self) -> Option<&str> {

@@ -3,7 +3,7 @@
 use super::json_text::Node;
 use super::{STRICT_ERRORS_MAX, scalar};
 use crate::go_text;
-use crate::schema::{Field, Shape, TypeRef};
+use crate::schema::{Field, Shape, TypeRef, zero};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::fmt;
@@ -265,7 +265,7 @@ impl Walk {
                 self.strict_error("duplicate field", &step);
             }
             let value = self.value(item, item_name.map(|(_, name)| name), node, &step)?;
-            let value = value.unwrap_or_else(|| empty(item));
+            let value = value.unwrap_or_else(|| zero(item, false));
             out.insert(key.into_owned(), value);
         }
         Ok(Value::Object(out))
@@ -283,7 +283,7 @@ impl Walk {
         let item_name = name.and_then(|name| name.strip_prefix("[]"));
         for (index, node) in items.into_iter().enumerate() {
             let value = self.value(item, item_name, node, &step.then(Segment::Index(index)))?;
-            out.push(value.unwrap_or_else(|| empty(item)));
+            out.push(value.unwrap_or_else(|| zero(item, false)));
         }
         Ok(Value::Array(out))
     }
@@ -310,7 +310,8 @@ fn merge_duplicate(out: &mut Map<String, Value>, name: &str, value: Value) {
 
 /// False for a value that Go leaves out when it writes the object, or that does not come back from the store.
 fn is_written(ty: TypeRef<'_>, field: &Field, value: &Value) -> bool {
-    if field.pointer {
+    // An empty list of managed fields is a client's order to forget them.
+    if field.pointer || field.name == "managedFields" {
         return true;
     }
     match (ty.shape(), value) {
@@ -322,19 +323,6 @@ fn is_written(ty: TypeRef<'_>, field: &Field, value: &Value) -> bool {
         (Shape::Double, Value::Number(number)) => !(field.omit_empty && number.as_f64() == Some(0.0)),
         (Shape::Bool, Value::Bool(value)) => !field.omit_empty || *value,
         _ => true,
-    }
-}
-
-/// What `null` becomes in a list or map.
-fn empty(ty: TypeRef<'_>) -> Value {
-    match ty.shape() {
-        Shape::Struct(_) => Value::Object(Map::new()),
-        Shape::String => Value::from(""),
-        Shape::Int32 | Shape::Int64 | Shape::IntOrString => Value::from(0),
-        Shape::Double => Value::from(0.0),
-        Shape::Bool => Value::Bool(false),
-        Shape::Quantity => Value::from("0"),
-        Shape::Map(_) | Shape::List(..) | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Any => Value::Null,
     }
 }
 

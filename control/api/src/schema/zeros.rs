@@ -89,7 +89,7 @@ fn fill_field(schema: TypeRef<'_>, field: &Field, map: &mut Map<String, Value>, 
 }
 
 /// What Go writes for a field that nobody set.
-fn zero(ty: TypeRef<'_>, pointer: bool) -> Value {
+pub(crate) fn zero(ty: TypeRef<'_>, pointer: bool) -> Value {
     if pointer {
         return Value::Null;
     }
