@@ -7,6 +7,8 @@ use crate::artifact;
 use crate::engine::Shared;
 use crate::inspect::{NotWasm, Outline, ProgramKind, inspect, is_interface_0_2};
 use crate::limits::NAMES_IN_MESSAGE_MAX;
+use wasmtime::Module;
+use wasmtime::component::Component;
 
 /// Why a file cannot become a program. Every text is for the person who built the file.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +52,14 @@ pub enum CompileError {
         /// All that are missing, not just the first.
         names: Vec<String>,
     },
-    /// It starts as WebAssembly does, but breaks its rules.
-    #[error("the WebAssembly is not valid: {message}")]
+    /// It needs something from an interface that this host has, but not as it needs it.
+    #[error("the program does not fit this host's interfaces: {message}")]
+    Unsuitable {
+        /// Which import, and what is wrong with it.
+        message: String,
+    },
+    /// It starts as WebAssembly does, but breaks its rules or this host's bounds.
+    #[error("the program cannot be compiled: {message}")]
     Invalid {
         /// The rule, in the compiler's words.
         message: String,
@@ -120,12 +128,32 @@ pub(crate) fn compile(shared: &Shared, wasm: &[u8]) -> Result<Vec<u8>, CompileEr
     if !names.is_empty() {
         return Err(CompileError::MissingImports { names });
     }
-    let compiled = match outline.kind {
-        ProgramKind::Module => shared.wasmtime.precompile_module(wasm),
-        ProgramKind::Command | ProgramKind::HttpHandler => shared.wasmtime.precompile_component(wasm),
+    let image = match outline.kind {
+        ProgramKind::Module => compile_module(shared, wasm),
+        ProgramKind::Command | ProgramKind::HttpHandler => compile_component(shared, wasm),
     };
-    let code = compiled.map_err(|error| CompileError::Invalid { message: one_line(&error) })?;
-    Ok(artifact::seal(code, outline.kind))
+    image.map(|image| artifact::seal(image, outline.kind))
+}
+
+/// Compiled, and linked once for trial, so that what cannot be loaded is found out here and not at every start.
+fn compile_module(shared: &Shared, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let module = Module::from_binary(&shared.wasmtime, wasm).map_err(|error| invalid(&error))?;
+    shared.module_linker.instantiate_pre(&module).map_err(|error| unsuitable(&error))?;
+    module.serialize().map_err(|error| invalid(&error))
+}
+
+fn compile_component(shared: &Shared, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let component = Component::from_binary(&shared.wasmtime, wasm).map_err(|error| invalid(&error))?;
+    shared.component_linker.instantiate_pre(&component).map_err(|error| unsuitable(&error))?;
+    component.serialize().map_err(|error| invalid(&error))
+}
+
+fn invalid(error: &wasmtime::Error) -> CompileError {
+    CompileError::Invalid { message: one_line(error) }
+}
+
+fn unsuitable(error: &wasmtime::Error) -> CompileError {
+    CompileError::Unsuitable { message: one_line(error) }
 }
 
 /// Every import that the linkers do not hold, not just the first.

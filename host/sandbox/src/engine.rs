@@ -21,15 +21,15 @@ pub struct EngineConfig {
     pub containers_max: u32,
     /// Instances of HTTP handlers at a time, over all containers. Further requests wait.
     pub http_instances_max: u32,
-    /// Bytes of the largest `.wasm` file that is compiled.
+    /// Bytes of the largest `.wasm` file that is compiled. The compiler takes some twenty times as much memory.
     pub module_bytes_max: u64,
 }
 
 impl Default for EngineConfig {
-    /// 4,096 containers, 512 HTTP instances, files up to 256 MiB. The pool for that takes about 10 ms to make, 1.1 MB of
+    /// 4,096 containers, 512 HTTP instances, files up to 128 MiB. The pool for that takes about 10 ms to make, 1.1 MB of
     /// memory and 21 TiB of address space.
     fn default() -> Self {
-        Self { containers_max: 4096, http_instances_max: 512, module_bytes_max: 256 << 20 }
+        Self { containers_max: 4096, http_instances_max: 512, module_bytes_max: 128 << 20 }
     }
 }
 

@@ -85,6 +85,26 @@ fn every_missing_import_of_a_component_is_named() {
 }
 
 #[test]
+fn a_function_that_an_interface_does_not_have_is_named() {
+    let error = refusal(
+        r#"(component
+            (import "wasi:clocks/wall-clock@0.2.0" (instance (export "tomorrow" (func))))
+            (instance $run)
+            (export "wasi:cli/run@0.2.0" (instance $run)))"#,
+    );
+    assert!(matches!(&error, CompileError::Unsuitable { message } if message.contains("tomorrow")), "{error}");
+}
+
+#[test]
+fn a_component_of_ten_thousand_instances_is_refused_when_it_is_compiled() {
+    let instances = "(core instance (instantiate $m))".repeat(10_000);
+    let error = refusal(&format!(
+        r#"(component (core module $m) {instances} (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#
+    ));
+    assert!(matches!(&error, CompileError::Invalid { message } if message.contains("exceeds")), "{error}");
+}
+
+#[test]
 fn a_component_with_nothing_to_start_shows_its_exports() {
     let error = refusal(r#"(component (instance $i) (export "acme:tool/api@1.0.0" (instance $i)))"#);
     assert!(matches!(&error, CompileError::NoEntry { exports } if *exports == ["acme:tool/api@1.0.0"]), "{error}");

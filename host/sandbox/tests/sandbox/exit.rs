@@ -64,7 +64,7 @@ async fn a_spinning_program_is_stopped_promptly() {
     assert_eq!(running.container.ended(), None);
     let before = Instant::now();
     let report = running.container.stop(Duration::from_secs(30)).await;
-    assert!(before.elapsed() < Duration::from_millis(500), "took {:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(1), "took {:?}", before.elapsed());
     assert_eq!((report.code, report.reason), (143, ExitReason::Stopped));
     assert!(report.usage.fuel > 0);
     assert!(report.usage.cpu_time > Duration::ZERO);

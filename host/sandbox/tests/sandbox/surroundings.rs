@@ -91,6 +91,26 @@ async fn without_mounts_there_are_no_files() {
     assert_ne!(ran.report.code, 0);
 }
 
+/// Kernel sockets of this process.
+#[cfg(target_os = "linux")]
+fn sockets() -> usize {
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    files
+        .filter_map(|file| fs::read_link(file.unwrap().path()).ok())
+        .filter(|to| to.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_network_of_the_host_is_out_of_reach() {
+    let before = sockets();
+    let ran = run_file(guests::CONNECT, &[], |_| {}).await;
+    assert_eq!(ran.report.code, 0, "{ran:?}");
+    let denied = "connect: PermissionDenied\nlisten: PermissionDenied\nudp: PermissionDenied\nlookup: Uncategorized\n";
+    assert_eq!((ran.stdout.as_str(), sockets()), (denied, before));
+}
+
 #[tokio::test]
 async fn a_mount_that_cannot_be_opened_prevents_the_start() {
     let engine = engine();
