@@ -63,22 +63,47 @@ pub(crate) fn raise_open_files_limit() {
     }
 }
 
-/// Completes at SIGINT or SIGTERM (Ctrl-C where there are no signals).
-///
-/// # Errors
-/// A system that does not let this process listen for them.
-pub(crate) async fn asked_to_stop() -> Result<()> {
+/// The signals that ask a process to stop: SIGINT and SIGTERM, or Ctrl-C where there are no signals. From
+/// [`StopSignals::listen`] on none is missed.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// A system that does not let this process listen.
+    pub(crate) fn listen() -> Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let listen = |kind| signal(kind).context("cannot listen for signals");
+            Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Completes at the first signal since the last call.
+    ///
+    /// # Cancel safety
+    /// A signal that nobody waited for is told to the next call.
+    pub(crate) async fn received(&mut self) {
+        #[cfg(unix)]
         tokio::select! {
             // Both arms only wait for a signal: nothing is lost when the other one wins.
-            result = tokio::signal::ctrl_c() => result.context("cannot listen for Ctrl-C")?,
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        Ok(())
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Nobody can ask this process to stop in this way; other ways remain.
+            std::future::pending::<()>().await;
+        }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::cli::DemoArguments;
 use crate::cluster::{Cluster, ClusterConfig};
 use crate::defaults::DEMO_STEP_TIMEOUT;
-use crate::system;
+use crate::system::StopSignals;
 
 mod pods_table;
 
@@ -42,6 +42,7 @@ pub(crate) fn execute(arguments: &DemoArguments) -> Result<ExitCode> {
     let mut config = ClusterConfig::new(directory.path().to_owned());
     config.api_address.set_port(0);
     super::runtime()?.block_on(async {
+        let mut signals = StopSignals::listen()?;
         let started = Instant::now();
         let cluster = Cluster::start(config).await?;
         step(&format!(
@@ -53,7 +54,7 @@ pub(crate) fn execute(arguments: &DemoArguments) -> Result<ExitCode> {
         let ended = tokio::select! {
             // Dropping the tour half way leaves nothing behind but the temporary directory's content.
             ended = tour(&cluster, arguments.exit).boxed() => ended,
-            signal = system::asked_to_stop() => signal,
+            () = signals.received() => Ok(()),
             failure = cluster.failed() => Err(failure),
         };
         cluster.stop().await;

@@ -14,7 +14,8 @@ use coracle_host_sandbox::{
 };
 
 use crate::cli::RunArguments;
-use crate::{host, system};
+use crate::host;
+use crate::system::StopSignals;
 
 /// How long a program may take to end after Ctrl-C.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -80,14 +81,12 @@ async fn run(engine: &Engine, program: &Program, plan: Plan) -> Result<ExitRepor
     config.http_port = Some(ports.first().map_or(8080, |mapping| mapping.container));
     config.network = Some(pod.clone());
     let published = publish(&network, &pod, &ports).await?;
+    let mut signals = StopSignals::listen()?;
     let container = engine.start(program, config)?;
     let report = tokio::select! {
-        // `wait` only waits; when the signal wins, it is asked again below.
+        // Both arms only wait: nothing is lost when the other one wins.
         report = container.wait() => report,
-        signal = system::asked_to_stop() => {
-            signal?;
-            container.stop(STOP_GRACE).await
-        }
+        () = signals.received() => container.stop(STOP_GRACE).await,
     };
     drop(published);
     Ok(report)

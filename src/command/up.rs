@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cli::UpArguments;
 use crate::cluster::{Cluster, ClusterConfig};
-use crate::system;
+use crate::system::StopSignals;
 
 pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
     let started = Instant::now();
@@ -20,6 +20,7 @@ pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
         ..ClusterConfig::new(arguments.data.resolve()?)
     };
     super::runtime()?.block_on(async {
+        let mut signals = StopSignals::listen()?;
         let cluster = Cluster::start(config).await?;
         println!(
             "Coracle is ready on {} with KUBECONFIG={} after {} ms",
@@ -29,7 +30,7 @@ pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
         );
         let ended = tokio::select! {
             // Both arms only wait: nothing is lost when the other one wins.
-            signal = system::asked_to_stop() => signal,
+            () = signals.received() => Ok(()),
             failure = cluster.failed() => Err(failure),
         };
         cluster.stop().await;

@@ -93,7 +93,7 @@ fn what_cannot_run_is_told_in_one_line() {
     )
     .unwrap();
     for (program, word) in [
-        (file.to_str().unwrap(), "not WebAssembly"),
+        (file.to_str().unwrap(), "not a WebAssembly file"),
         (no_start.to_str().unwrap(), "_start"),
         (needy.to_str().unwrap(), "galaxy"),
         ("/no/such/file.wasm", "/no/such/file.wasm"),
