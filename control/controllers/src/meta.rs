@@ -23,6 +23,8 @@ pub(crate) struct ObjectKey {
 pub(crate) struct Meta {
     pub(crate) key: ObjectKey,
     pub(crate) uid: Arc<str>,
+    /// The version, where nothing but metadata is kept: it tells that something else of the object has changed.
+    pub(crate) version: Option<Arc<str>>,
     pub(crate) created: Timestamp,
     /// The last time at which anybody wrote the object, as far as `managedFields` tell.
     pub(crate) written: Timestamp,
@@ -58,6 +60,7 @@ impl Meta {
                 meta.name.as_deref().unwrap_or_default(),
             ),
             uid: Arc::from(meta.uid.as_deref().unwrap_or_default()),
+            version: meta.resource_version.as_deref().map(Arc::from),
             created,
             written: writes.fold(created, Timestamp::max),
             deleting: meta.deletion_timestamp.is_some(),

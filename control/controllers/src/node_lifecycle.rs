@@ -69,8 +69,8 @@ struct Heartbeats {
 #[derive(Debug)]
 struct Heartbeat {
     heard: Instant,
-    /// What the node's own status said of its last heartbeat.
-    reported: Option<Timestamp>,
+    /// What the node's own status said last: its readiness, and when the host wrote it.
+    reported: Option<(Readiness, Option<Timestamp>)>,
 }
 
 impl Heartbeats {
@@ -81,15 +81,19 @@ impl Heartbeats {
         heartbeat.heard = Instant::now();
     }
 
-    /// A status that was written anew is a sign of life too, unless it was written by us.
+    /// A status that was written anew is a sign of life too, unless it says Unknown: only we write that.
     fn note_node(&self, node: &Node) {
-        let ready = node.condition("Ready").filter(|ready| ready.status != "Unknown");
-        let reported = ready.and_then(|ready| ready.last_heartbeat_time.as_ref()).map(|time| time.0);
+        let readiness = Readiness::of(node);
+        let written = node.condition("Ready").and_then(|ready| ready.last_heartbeat_time.as_ref()).map(|time| time.0);
+        let reported = Some((readiness, written));
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Heartbeat { heard: Instant::now(), reported };
         let heartbeat = nodes.entry(node.meta.key.name.clone()).or_insert_with(fresh);
-        if reported.is_some() && heartbeat.reported != reported {
-            *heartbeat = fresh();
+        if heartbeat.reported != reported {
+            heartbeat.reported = reported;
+            if readiness != Readiness::Unknown {
+                heartbeat.heard = Instant::now();
+            }
         }
     }
 

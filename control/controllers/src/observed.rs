@@ -149,7 +149,7 @@ impl Namespace {
     pub(crate) fn from_api(namespace: &api::Namespace) -> Self {
         let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref());
         Self {
-            meta: Meta::from_api(&namespace.metadata),
+            meta: Meta::from_api(&unversioned(&namespace.metadata)),
             ours_to_finalize: finalizers.into_iter().flatten().any(|finalizer| finalizer == "kubernetes"),
         }
     }
@@ -159,7 +159,7 @@ impl Node {
     pub(crate) fn from_api(node: &api::Node) -> Self {
         let spec = node.spec.as_ref();
         Self {
-            meta: Meta::from_api(&unmanaged(&node.metadata)),
+            meta: Meta::from_api(&unversioned(&node.metadata)),
             unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
             taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
             conditions: node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default(),
@@ -179,7 +179,7 @@ impl Pod {
         let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
         let node_name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
         Self {
-            meta: Meta::from_api(&unmanaged(&pod.metadata)),
+            meta: Meta::from_api(&unversioned(&pod.metadata)),
             node_name: node_name.filter(|name| !name.is_empty()).map(Arc::from),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
             ready_since: ready.map(|ready| ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0)),
@@ -190,13 +190,13 @@ impl Pod {
 impl Lease {
     pub(crate) fn from_api(lease: &ApiLease) -> Self {
         Self {
-            meta: Meta::from_api(&unmanaged(&lease.metadata)),
+            meta: Meta::from_api(&unversioned(&lease.metadata)),
             renewed: lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
         }
     }
 }
 
-/// Without the times of writes, so that a write that changes nothing we keep is no change.
-fn unmanaged(meta: &ObjectMeta) -> ObjectMeta {
-    ObjectMeta { managed_fields: None, ..meta.clone() }
+/// Without version and times of writes, so that a write that changes nothing we keep is no change.
+fn unversioned(meta: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta { managed_fields: None, resource_version: None, ..meta.clone() }
 }

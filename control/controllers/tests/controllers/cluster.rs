@@ -1,0 +1,79 @@
+//! An API server on a directory of its own, with the controllers and nothing else.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, UserInfo};
+use coracle_control_controllers::{Controllers, ControllersConfig};
+use coracle_control_store::{Store, StoreConfig};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, PostParams};
+use kube::{Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Far above what anything here takes, so that a slow machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    controllers: Controllers,
+    _directory: TempDir,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|config| config).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(ControllersConfig) -> ControllersConfig) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreConfig::new(directory.path())).await.unwrap();
+        let api = ApiServer::new(store, ApiServerConfig::default(), HostLinks::new());
+        api.bootstrap().await.unwrap();
+        let client = |user| Client::new(api.router_for(user), "default");
+        let config = change(ControllersConfig::new("PEM"));
+        let controllers = Controllers::start(client(UserInfo::controllers()), config);
+        Self { client: client(UserInfo::admin()), controllers, _directory: directory }
+    }
+
+    pub(crate) async fn stop(self) {
+        tokio::time::timeout(PATIENCE, self.controllers.stop()).await.unwrap();
+    }
+
+    pub(crate) fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
+        Api::all(self.client.clone())
+    }
+
+    pub(crate) fn namespaced<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+pub(crate) async fn create<K>(objects: &Api<K>, object: Value) -> K
+where
+    K: Clone + DeserializeOwned + Debug + Serialize,
+{
+    objects.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
+}
+
+/// Looks often until what is looked at is as wanted; the last look is in the panic's message.
+pub(crate) async fn eventually<K>(objects: &Api<K>, name: &str, wanted: impl Fn(Option<&K>) -> bool) -> Option<K>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = objects.get_opt(name).await.unwrap();
+        if wanted(seen.as_ref()) {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "{name} is not so after {PATIENCE:?}: {seen:#?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
