@@ -15,7 +15,8 @@ pub struct StoreConfig {
     pub checkpoint_bytes: u64,
     /// How many events are kept for watchers that resume and for reads at an old revision.
     pub history_events_max: usize,
-    /// How many bytes (keys and values, old and new) those events may hold.
+    /// How many bytes of keys and new values those events may hold. What they keep in memory of older values comes on top: at
+    /// most one value for each key.
     pub history_bytes_max: usize,
     /// The size of a log segment file, which is written full of zeros before it is used. The first segment of a start is
     /// smaller, so that an empty store opens at once.
@@ -34,9 +35,9 @@ impl StoreConfig {
         Self {
             directory: directory.into(),
             checkpoint_interval: Duration::from_secs(30),
-            checkpoint_bytes: 32 << 20,
+            checkpoint_bytes: 16 << 20,
             history_events_max: 100_000,
-            history_bytes_max: 32 << 20,
+            history_bytes_max: 24 << 20,
             segment_bytes: 16 << 20,
             transaction_bytes_max: 8 << 20,
             transaction_operations_max: 1024,

@@ -36,7 +36,7 @@ mod writer;
 pub(crate) use record::{EncodePayload, Position, Record, Summary, Vote};
 pub(crate) use recovery::{OpenLogError, Recovered, discard_unused, is_present, purge, truncate_after};
 pub(crate) use segment::{LogIdentity, random_u64};
-pub(crate) use writer::{Log, LogGrowth, LogSender, LogSettings};
+pub(crate) use writer::{Log, LogGrowth, LogSender, LogSettings, LogSurroundings};
 
 #[cfg(test)]
 mod tests;

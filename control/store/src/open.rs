@@ -8,9 +8,11 @@ use crate::config::StoreConfig;
 use crate::failure::Failure;
 use crate::identity;
 use crate::index::{HistoryBounds, Index, SharedIndex};
-use crate::log::{Log, LogGrowth, LogIdentity, LogSettings, OpenLogError, Recovered, discard_unused, is_present};
+use crate::log::{
+    Log, LogGrowth, LogIdentity, LogSettings, LogSurroundings, OpenLogError, Recovered, discard_unused, is_present,
+};
 use crate::raft::{Applied, LogStore, Payload, decode_payload, to_position};
-use crate::vfs::{Vfs, VfsLock};
+use crate::vfs::Vfs;
 
 /// The first segment of a new log is no larger than this: it is written full before the store is open.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
@@ -65,7 +67,6 @@ pub(crate) struct Parts {
     pub(crate) growth: Arc<LogGrowth>,
     pub(crate) checkpointer: Checkpointer<Applied>,
     pub(crate) checkpoint_thread: CheckpointThread<Applied>,
-    pub(crate) lock: Box<dyn VfsLock>,
 }
 
 /// Opens the directory, or makes one. Blocks.
@@ -88,7 +89,13 @@ pub(crate) fn open(config: &StoreConfig, vfs: &Arc<dyn Vfs>, failure: &Failure) 
     let checkpoint = CheckpointFile::open(vfs.as_ref(), directory, identity, config.checkpoint_cache_bytes)?;
     let (index, applied) = load(config, checkpoint.as_ref())?;
     let growth = Arc::new(LogGrowth::new(config.checkpoint_bytes));
-    let (log, recovered) = open_log(config, vfs, identity, &growth, failure)?;
+    let surroundings = LogSurroundings {
+        vfs: Arc::clone(vfs),
+        growth: Arc::clone(&growth),
+        failure: failure.clone(),
+        lock: Some(Arc::clone(&lock)),
+    };
+    let (log, recovered) = open_log(config, identity, surroundings)?;
     if let Err(reason) = check_continuity(&recovered, &applied) {
         log.close();
         return Err(OpenStoreError::Damaged { reason });
@@ -105,10 +112,10 @@ pub(crate) fn open(config: &StoreConfig, vfs: &Arc<dyn Vfs>, failure: &Failure) 
         history: history_bounds(config),
     };
     let (checkpointer, checkpoint_thread) =
-        Checkpointer::start(settings, checkpoint, Arc::clone(&index), failure.clone())
+        Checkpointer::start(settings, checkpoint, Arc::clone(&index), failure.clone(), lock)
             .map_err(failed("start the checkpoint thread for", directory))?;
     let log_store = LogStore::new(log.sender(), recovered);
-    Ok(Parts { identity, index, log, log_store, growth, checkpointer, checkpoint_thread, lock })
+    Ok(Parts { identity, index, log, log_store, growth, checkpointer, checkpoint_thread })
 }
 
 /// `id.json` is the last file that a first start writes. Before it there may be an unused log; after it there must be one.
@@ -146,18 +153,15 @@ fn load(
 
 fn open_log(
     config: &StoreConfig,
-    vfs: &Arc<dyn Vfs>,
     identity: LogIdentity,
-    growth: &Arc<LogGrowth>,
-    failure: &Failure,
+    surroundings: LogSurroundings,
 ) -> Result<(Log<Payload>, Recovered<Payload>), OpenStoreError> {
     let settings = LogSettings {
         identity,
         first_segment_bytes: config.segment_bytes.min(FIRST_SEGMENT_BYTES),
         segment_bytes: config.segment_bytes,
     };
-    let directory = log_directory(&config.directory);
-    Ok(Log::open(Arc::clone(vfs), &directory, settings, decode_payload, Arc::clone(growth), failure.clone())?)
+    Ok(Log::open(surroundings, &log_directory(&config.directory), settings, decode_payload)?)
 }
 
 /// Between what the checkpoint holds and where the log begins nothing may be missing.

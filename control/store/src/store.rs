@@ -20,7 +20,7 @@ use crate::log::Log;
 use crate::open::{OpenStoreError, open};
 use crate::raft::{Applied, Command, CommandOutcome, Payload, Raft, StateMachine, Types, operation_bytes};
 use crate::types::{Condition, Operation, Transaction, TransactionOutcome};
-use crate::vfs::{RealVfs, Vfs, VfsLock};
+use crate::vfs::{RealVfs, Vfs};
 use crate::watch::{Watch, WatchError};
 
 /// Why a write has no outcome.
@@ -78,7 +78,6 @@ struct Running {
     checkpointer: Checkpointer<Applied>,
     checkpoint_thread: CheckpointThread<Applied>,
     tasks: JoinSet<()>,
-    lock: Box<dyn VfsLock>,
 }
 
 impl Store {
@@ -122,7 +121,6 @@ impl Store {
             checkpointer: parts.checkpointer,
             checkpoint_thread: parts.checkpoint_thread,
             tasks,
-            lock: parts.lock,
         };
         let (index, running) = (parts.index, Mutex::new(Some(running)));
         Ok(Self { inner: Arc::new(Inner { config, index, raft, failure, running }) })
@@ -237,7 +235,6 @@ impl Store {
         }
         drop(parts.checkpointer);
         stop_threads(parts.log, parts.checkpoint_thread).await;
-        drop(parts.lock);
     }
 
     #[cfg(test)]

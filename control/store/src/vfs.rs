@@ -41,9 +41,9 @@ pub(crate) trait Vfs: Debug + Send + Sync + 'static {
     /// Makes the names in a directory durable.
     fn sync_dir(&self, directory: &Path) -> io::Result<()>;
 
-    /// Takes the lock of this name, or none when somebody else has it. It is free again when the value is dropped or the
-    /// process dies.
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn VfsLock>>>;
+    /// Takes the lock of this name, or none when somebody else has it. It is free again when the last clone of the value is
+    /// dropped or the process dies.
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn VfsLock>>>;
 }
 
 /// A lock that is held.

@@ -48,12 +48,11 @@ impl WatchEvent {
         }
     }
 
-    /// What the history counts for this event.
+    /// What the history counts for this event. The state before it is in memory already, for the event that made it.
     pub(crate) fn bytes(&self) -> usize {
-        let size = |entry: &Entry| entry.key.len() + entry.value.len();
         match self {
-            Self::Put { entry, previous } => size(entry) + previous.as_ref().map_or(0, size),
-            Self::Delete { previous, .. } => size(previous),
+            Self::Put { entry, .. } => entry.key.len() + entry.value.len(),
+            Self::Delete { previous, .. } => previous.key.len(),
         }
     }
 }

@@ -201,6 +201,28 @@ async fn a_directory_serves_one_store_at_a_time() {
     open(directory.path()).await.close().await;
 }
 
+/// Its threads end by themselves, and the directory is free only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_dropped_loses_nothing_and_gives_the_directory_free() {
+    let (directory, store) = new_store().await;
+    let mut watch = store.watch(b"a", 1).unwrap();
+    write(&store, put("a", "1")).await;
+    drop(store);
+    while watch.next().await.is_ok() {}
+    let reopened = async {
+        loop {
+            match Store::open(StoreConfig::new(directory.path())).await {
+                Ok(store) => break store,
+                Err(OpenStoreError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let store = tokio::time::timeout(Duration::from_secs(20), reopened).await.expect("the directory becomes free");
+    assert_eq!(store.snapshot().get(b"a").unwrap().value, "1");
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_store_says_so() {
     let (_directory, store) = new_store().await;

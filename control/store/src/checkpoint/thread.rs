@@ -15,7 +15,7 @@ use super::file::{CheckpointError, CheckpointFile, CheckpointImage, NewCheckpoin
 use crate::failure::Failure;
 use crate::index::{HistoryBounds, Index, SharedIndex};
 use crate::log::LogIdentity;
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, VfsLock};
 
 /// So many requests may wait; there are never more than a few.
 const QUEUE_MAX: usize = 8;
@@ -77,19 +77,23 @@ impl<P> Checkpointer<P>
 where
     P: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Starts the thread on `file`, which is made when the first checkpoint is due.
+    /// Starts the thread on `file`, which is made when the first checkpoint is due. `lock` is held until the thread has ended,
+    /// whoever forgets about it.
     pub(crate) fn start(
         settings: CheckpointSettings,
         file: Option<CheckpointFile<P>>,
         index: Arc<SharedIndex<P>>,
         failure: Failure,
+        lock: Arc<dyn VfsLock>,
     ) -> io::Result<(Self, CheckpointThread<P>)> {
         let database: SharedDatabase = Arc::new(Mutex::new(file.as_ref().map(CheckpointFile::database)));
         let (requests, received) = mpsc::channel(QUEUE_MAX);
         let (counter, written) = watch::channel(0);
         let worker = Worker { settings, file, database: Arc::clone(&database), index, failure, written: counter };
-        let thread =
-            std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || worker.run(received))?;
+        let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
+            worker.run(received);
+            drop(lock);
+        })?;
         Ok((Self { requests: requests.clone(), database, written }, CheckpointThread { requests, thread }))
     }
 

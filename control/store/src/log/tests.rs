@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::recovery::{purge, truncate_after};
-use super::writer::{Log, LogGrowth, LogSender, LogSettings};
+use super::writer::{Log, LogGrowth, LogSender, LogSettings, LogSurroundings};
 use super::{LogIdentity, OpenLogError, Position, Record, Recovered, Summary, Vote};
 use crate::codec::DecodeError;
 use crate::failure::Failure;
@@ -41,10 +41,14 @@ struct Opened {
     failure: Failure,
 }
 
+fn surroundings(vfs: &Arc<dyn Vfs>, failure: &Failure) -> LogSurroundings {
+    let growth = Arc::new(LogGrowth::new(u64::MAX));
+    LogSurroundings { vfs: Arc::clone(vfs), growth, failure: failure.clone(), lock: None }
+}
+
 fn try_open(vfs: &Arc<dyn Vfs>, directory: &Path) -> Result<Opened, OpenLogError> {
     let failure = Failure::default();
-    let growth = Arc::new(LogGrowth::new(u64::MAX));
-    let (log, recovered) = Log::open(Arc::clone(vfs), directory, settings(), decode, growth, failure.clone())?;
+    let (log, recovered) = Log::open(surroundings(vfs, &failure), directory, settings(), decode)?;
     Ok(Opened { sender: log.sender(), log, recovered, failure })
 }
 
@@ -290,8 +294,8 @@ fn a_log_of_another_store_is_refused() {
     disk.create_dir_all(&directory()).unwrap();
     close(open(&disk));
     let other = LogSettings { identity: LogIdentity { cluster: 8, node: 3 }, ..settings() };
-    let growth = Arc::new(LogGrowth::new(u64::MAX));
-    let opened = Log::open(Arc::new(disk) as _, &directory(), other, decode, growth, Failure::default());
+    let surroundings = surroundings(&(Arc::new(disk) as _), &Failure::default());
+    let opened = Log::open(surroundings, &directory(), other, decode);
     let error = opened.map(|_| ()).expect_err("refused").to_string();
     assert!(error.contains("belongs to another store"), "{error}");
 }

@@ -15,7 +15,7 @@ use super::record::{EncodePayload, Record, Summary};
 use super::recovery::{DecodePayload, OlderSegment, OpenLogError, Recovered, Tail, recover};
 use super::segment::{LogIdentity, SEGMENT_HEADER_BYTES, Segment, segment_path};
 use crate::failure::Failure;
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, VfsLock};
 
 /// So many operations may wait for the writer before appending has to wait.
 const QUEUE_MAX: usize = 1024;
@@ -36,6 +36,16 @@ pub(crate) struct LogSettings {
     /// The size of the first segment of a new log. Each further one is twice as large as the one before.
     pub(crate) first_segment_bytes: u64,
     pub(crate) segment_bytes: u64,
+}
+
+/// What a log is opened with, beside its settings.
+#[derive(Debug)]
+pub(crate) struct LogSurroundings {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) growth: Arc<LogGrowth>,
+    pub(crate) failure: Failure,
+    /// Held until the writer has ended, whoever forgets about it.
+    pub(crate) lock: Option<Arc<dyn VfsLock>>,
 }
 
 /// Called once, from the writer thread, when what it belongs to is durable or will never be.
@@ -140,13 +150,12 @@ impl<P: EncodePayload + Clone> Log<P> {
     ///
     /// [`OpenLogError`].
     pub(crate) fn open(
-        vfs: Arc<dyn Vfs>,
+        surroundings: LogSurroundings,
         directory: &Path,
         settings: LogSettings,
         decode: DecodePayload<P>,
-        growth: Arc<LogGrowth>,
-        failure: Failure,
     ) -> Result<(Self, Recovered<P>), OpenLogError> {
+        let LogSurroundings { vfs, growth, failure, lock } = surroundings;
         let failed = |action: &'static str| {
             let path = directory.to_owned();
             move |source| OpenLogError::Io { action, path, source }
@@ -160,7 +169,10 @@ impl<P: EncodePayload + Clone> Log<P> {
         let (queue, operations) = mpsc::channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("store-log".to_owned())
-            .spawn(move || writer.run(operations))
+            .spawn(move || {
+                writer.run(operations);
+                drop(lock);
+            })
             .map_err(failed("start the writer of"))?;
         Ok((Self { queue, thread }, recovered))
     }

@@ -66,13 +66,13 @@ impl Vfs for RealVfs {
         if cfg!(windows) { Ok(()) } else { File::open(directory)?.sync_all() }
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn VfsLock>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn VfsLock>>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         private(&mut options);
         let file = options.open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(RealLock { _file: file }))),
+            Ok(()) => Ok(Some(Arc::new(RealLock { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

@@ -402,9 +402,9 @@ impl Vfs for SimDisk {
         self.shared().step(Step::SyncDir(directory.to_owned()))
     }
 
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn VfsLock>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn VfsLock>>> {
         let free = self.shared().locks.insert(path.to_owned());
-        Ok(free.then(|| Box::new(SimLock { disk: self.clone(), path: path.to_owned() }) as Box<dyn VfsLock>))
+        Ok(free.then(|| Arc::new(SimLock { disk: self.clone(), path: path.to_owned() }) as Arc<dyn VfsLock>))
     }
 }
 
