@@ -31,16 +31,25 @@ pub type Text = Cow<'static, str>;
 pub struct Kind {
     /// API group, empty for the core group.
     pub group: Text,
+    /// API version within the group: `v1`.
     pub version: Text,
+    /// The kind's name, as objects say it in `kind`.
     pub kind: Text,
+    /// The name of a list of objects of this kind.
     pub list_kind: Text,
+    /// The resource's name in paths: `pods`.
     pub plural: Text,
+    /// The name of one, which command lines accept as well: `pod`.
     pub singular: Text,
+    /// What impatient people type: `po`.
     pub short_names: Vec<Text>,
+    /// Groups of resources that are listed together: `all`.
     pub categories: Vec<Text>,
+    /// False for a kind whose objects belong to the whole cluster.
     pub namespaced: bool,
     /// In the order in which discovery lists them. Empty for a kind that is only the body of a subresource.
     pub verbs: Vec<Verb>,
+    /// Paths below an object, in discovery's order.
     pub subresources: Vec<Subresource>,
     /// Name of the type in the schema table, for instance `io.k8s.api.core.v1.Pod`.
     pub schema: Text,
@@ -55,11 +64,13 @@ pub struct Kind {
     pub unconditional_update: bool,
     /// The answer to a DELETE that removed the object is the object itself instead of a Status.
     pub delete_returns_object: bool,
+    /// What no table can say.
     pub behaviour: Arc<dyn Behaviour>,
 }
 
 /// A verb of a resource as discovery names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each verb is named as discovery names it")]
 pub enum Verb {
     Create,
     Delete,
@@ -89,11 +100,15 @@ pub const PART_VERBS: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
 /// A path below an object: `pods/NAME/status`.
 #[derive(Debug, Clone)]
 pub struct Subresource {
+    /// The last part of the path.
     pub name: Text,
-    /// Group of the kind that this path speaks; empty means core, as does an empty version "the parent's".
+    /// Group of the kind that this path speaks; empty means the parent's.
     pub group: Text,
+    /// Version of the kind that this path speaks; empty means the parent's.
     pub version: Text,
+    /// The kind that this path speaks.
     pub kind: Text,
+    /// In the order in which discovery lists them.
     pub verbs: Vec<Verb>,
     /// The part of the parent object that get, update and patch address; `None` for a path with a handler of its own
     /// (binding, eviction, token, log, exec, attach, portforward, proxy).
@@ -105,6 +120,7 @@ pub struct Subresource {
 pub enum Part {
     /// The object itself: everything but status.
     Object,
+    /// What is observed of it: `status`.
     Status,
     /// A namespace's `spec.finalizers`.
     Finalize,
@@ -119,12 +135,15 @@ pub enum Part {
 /// A printer column of a Table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// The heading.
     pub name: Text,
     /// OpenAPI type: string, integer, boolean, date.
     pub kind: Text,
+    /// `name` for the column of names, else empty.
     pub format: Text,
     /// 0 is shown always, 1 with `-o wide`.
     pub priority: i32,
+    /// For people.
     pub description: Text,
 }
 
@@ -264,60 +283,70 @@ impl Kind {
         }
     }
 
+    /// Names the type in the schema table.
     #[must_use]
     pub fn schema(mut self, definition: &'static str) -> Self {
         self.schema = Cow::Borrowed(definition);
         self
     }
 
+    /// Sets the short names.
     #[must_use]
     pub fn short_names(mut self, names: &[&'static str]) -> Self {
         self.short_names = names.iter().map(|name| Cow::Borrowed(*name)).collect();
         self
     }
 
+    /// Sets the categories.
     #[must_use]
     pub fn categories(mut self, names: &[&'static str]) -> Self {
         self.categories = names.iter().map(|name| Cow::Borrowed(*name)).collect();
         self
     }
 
+    /// Objects belong to no namespace.
     #[must_use]
     pub fn cluster_scoped(mut self) -> Self {
         self.namespaced = false;
         self
     }
 
+    /// Sets the verbs, where they are not all.
     #[must_use]
     pub fn verbs(mut self, verbs: &[Verb]) -> Self {
         self.verbs = verbs.to_vec();
         self
     }
 
+    /// Sets what a name may be, where it is no subdomain.
     #[must_use]
     pub fn name_rule(mut self, rule: NameRule) -> Self {
         self.name_rule = rule;
         self
     }
 
+    /// A PUT may create.
     #[must_use]
     pub fn creates_on_update(mut self) -> Self {
         self.create_on_update = true;
         self
     }
 
+    /// A PUT must say which version it replaces.
     #[must_use]
     pub fn updates_need_a_version(mut self) -> Self {
         self.unconditional_update = false;
         self
     }
 
+    /// A DELETE answers with the object.
     #[must_use]
     pub fn returns_what_it_deletes(mut self) -> Self {
         self.delete_returns_object = true;
         self
     }
 
+    /// Objects are stored as those of another kind.
     #[must_use]
     pub fn stored_as(mut self, group: &'static str, plural: &'static str) -> Self {
         self.stored_as = Some((Cow::Borrowed(group), Cow::Borrowed(plural)));
@@ -396,11 +425,13 @@ impl Kind {
         }
     }
 
+    /// The subresource of this name.
     #[must_use]
     pub fn find_subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
+    /// Is `verb` served?
     #[must_use]
     pub fn allows(&self, verb: Verb) -> bool {
         self.verbs.contains(&verb)

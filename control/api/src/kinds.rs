@@ -15,6 +15,8 @@ pub mod namespace;
 mod node;
 pub mod object_meta;
 pub mod pod;
+mod pod_template;
+mod review;
 mod secret;
 mod service_account;
 pub mod validation;
@@ -55,18 +57,22 @@ pub fn find_kind(group: &str, version: &str, name: &str) -> Option<&'static Arc<
 }
 
 fn table() -> Vec<Kind> {
-    vec![
+    let mut kinds = vec![
         binding::binding_kind(),
         config_map::kind(),
         event::core_kind(),
         namespace::kind(),
         node::kind(),
         pod::kind(),
+        pod_template::kind(),
         secret::kind(),
         service_account::kind(),
         event::group_kind(),
         lease::kind(),
-    ]
+    ];
+    kinds.extend(review::authentication_kinds());
+    kinds.extend(review::authorization_kinds());
+    kinds
 }
 
 #[cfg(test)]

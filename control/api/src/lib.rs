@@ -18,6 +18,8 @@
 //!   custom resources would need a second engine, and unknown fields would be lost before they could be reported.
 //! - Crates for strategic merge and server-side apply: none exist; both are written here on the schema.
 
+#![deny(missing_docs)]
+
 pub mod apply;
 pub mod decode;
 pub mod go_text;

@@ -112,15 +112,10 @@ impl Behaviour for Node {
     }
 
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let Some(spec) = new.child("spec") else { return warnings };
-        if spec.has("configSource") {
-            warnings.push("spec.configSource: the feature is no longer available".to_owned());
+        match new.child("spec").map(|spec| spec.text("externalID")) {
+            None | Some("") => Vec::new(),
+            Some(_) => vec!["spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned()],
         }
-        if !spec.text("externalID").is_empty() {
-            warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
-        }
-        warnings
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {

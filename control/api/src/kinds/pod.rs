@@ -27,8 +27,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part, Verb};
-use crate::kinds::fields::Fields;
-use crate::status::FieldError;
+use crate::kinds::fields::{self, Fields};
+use crate::status::{FieldError, FieldPath};
 
 const CONNECT: &[Verb] = &[Verb::Create, Verb::Get];
 const PROXY: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update];
@@ -168,4 +168,25 @@ pub(crate) fn containers(spec: &Value) -> impl Iterator<Item = (&'static str, us
 /// An init container that runs beside the others for the pod's whole life.
 pub(crate) fn is_sidecar(container: &Value) -> bool {
     container.text("restartPolicy") == "Always"
+}
+
+/// Fills in what the template of a pod may leave out.
+pub(crate) fn default_template(template: &mut Value) {
+    if let Some(spec) = fields::object_mut(template, "spec") {
+        defaults::spec(spec);
+    }
+}
+
+/// Drops from a template what it may not say.
+pub(crate) fn prepare_template(template: &mut Value) {
+    if let Some(spec) = template.get_mut("spec") {
+        prepare::drop_switched_off(spec);
+    }
+}
+
+/// Warnings about a template at `path`.
+pub(crate) fn warn_of_template(warnings: &mut Vec<String>, path: &FieldPath<'_>, template: &Value) {
+    let null = Value::Null;
+    let (metadata, spec) = (template.child("metadata").unwrap_or(&null), template.child("spec").unwrap_or(&null));
+    warnings::of_spec(warnings, path, metadata, spec);
 }

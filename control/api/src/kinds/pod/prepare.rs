@@ -9,7 +9,9 @@ use crate::kinds::object_meta;
 /// A new pod: pending, of a class, in its first generation.
 pub(super) fn create(pod: &mut Value) {
     object_meta::first_generation(pod);
-    drop_switched_off(pod);
+    if let Some(spec) = pod.get_mut("spec") {
+        drop_switched_off(spec);
+    }
     let null = Value::Null;
     let spec = pod.child("spec").unwrap_or(&null);
     let mut status = json!({ "phase": "Pending", "qosClass": super::quality::class(spec) });
@@ -42,7 +44,9 @@ pub(super) fn update(part: Part, new: &mut Value, old: &Value) {
         Part::Resize => resize(new, old),
         Part::Object | Part::Finalize | Part::Approval => fields::copy_from(new, old, "status"),
     }
-    drop_switched_off(new);
+    if let Some(spec) = new.get_mut("spec") {
+        drop_switched_off(spec);
+    }
     if !same(new.get("spec"), old.get("spec")) {
         object_meta::bump_generation(new, old);
     }
@@ -120,8 +124,7 @@ fn resize(new: &mut Value, old: &Value) {
 }
 
 /// Fields of features that 1.34 ships switched off; upstream drops them in silence.
-fn drop_switched_off(pod: &mut Value) {
-    let Some(spec) = pod.get_mut("spec") else { return };
+pub(super) fn drop_switched_off(spec: &mut Value) {
     fields::remove(spec, "hostnameOverride");
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items_mut(spec, list) {

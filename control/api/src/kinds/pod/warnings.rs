@@ -62,7 +62,7 @@ pub(super) fn of_new_pod(pod: &Value) -> Vec<String> {
 }
 
 /// Warnings about a pod or, at the path of its object, a pod template.
-pub(crate) fn of_spec(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata: &Value, spec: &Value) {
+pub(super) fn of_spec(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata: &Value, spec: &Value) {
     let (meta_path, spec_path) = (path.child("metadata"), path.child("spec"));
     node_labels(warnings, &spec_path, spec);
     annotations(warnings, &meta_path.child("annotations"), metadata);

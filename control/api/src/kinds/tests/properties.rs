@@ -190,7 +190,7 @@ fn exercise(kind: &Kind, new: &Value, old: &Value) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn no_object_makes_a_kind_panic(new in object(), old in object()) {

@@ -1,5 +1,7 @@
 //! What is refused, in whose words, beyond the recorded answers. Each expectation is what upstream's rules give.
 
+#![expect(clippy::needless_pass_by_value, reason = "a test case reads best with its object in place")]
+
 use serde_json::{Value, json};
 
 use super::server::default;
