@@ -7,8 +7,8 @@
 //!
 //! # How a server calls it
 //! ```text
-//! create, update, patch: decode -> Kind::default -> fill_zeros -> track_update -> admission -> ...
-//! apply:                 apply -> decode_applied happens inside -> Kind::default -> fill_zeros -> admission -> ...
+//! create, update, patch: decode or patch -> Kind::default -> fill_zeros -> track_update -> admission -> ...
+//! apply:                 apply           -> Kind::default -> fill_zeros                 -> admission -> ...
 //! ```
 //! and, for everything but create, [`keep_times_if_unchanged`] before the write is compared with what is stored.
 //!
@@ -37,6 +37,7 @@ use compare::Comparison;
 use jiff::Timestamp;
 use managers::Managers;
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
 /// The manager whose applies are kept in step with `kubectl apply` without `--server-side`.
 const KUBECTL: &str = "kubectl";
@@ -127,7 +128,7 @@ fn update_managers(
     comparison.exclude(&writer.reset_set());
     managers.take(&comparison, None);
     // What nobody manages was not compared.
-    let set = comparison.changed();
+    let set = comparison.into_changed();
     if !set.is_empty() {
         let api_version = writer.target.api_version();
         managers.add_update(manager, &api_version, writer.subresource, set, writer.now);
@@ -235,7 +236,7 @@ fn apply_to(
     }
     managers.take(&comparison, Some(own));
     let changed = !typed::equal(live, &new);
-    managers.strip(own, &stripped(), changed.then_some(writer.now));
+    managers.strip(own, stripped(), changed.then_some(writer.now));
     let mut object = if changed { decode_applied(&new, writer, config)? } else { live.clone() };
     managers.write_to(&mut object);
     Ok(Applied { object, changed })
@@ -260,13 +261,16 @@ fn prune(schema: TypeRef<'_>, merged: Value, managers: &Managers, last: &FieldSe
     if last.is_empty() {
         return Ok(merged);
     }
+    let owned = managers.all();
+    if last.difference(&owned).is_empty() {
+        return Ok(merged);
+    }
     let named = |set: &FieldSet| set.with_named_fields(schema);
-    let last = named(last);
+    let (last, owned) = (named(last), named(&owned));
     let merged_set = named(&typed::field_set_of(schema, &merged)?);
     // Without what was applied last...
     let pruned = remove::remove(schema, &merged, &last);
     // ...but with what any manager owns...
-    let owned = named(&managers.all());
     let kept = named(&typed::field_set_of(schema, &pruned)?).union(&owned);
     let pruned = remove::remove(schema, &merged, &merged_set.difference(&kept));
     // ...and with what went with it and was never the manager's.
@@ -276,15 +280,18 @@ fn prune(schema: TypeRef<'_>, merged: Value, managers: &Managers, last: &FieldSe
 }
 
 /// Fields that nobody manages.
-fn stripped() -> FieldSet {
-    let mut set = FieldSet::default();
-    for path in [["apiVersion"].as_slice(), &["kind"], &["metadata"]] {
-        set.insert_fields(path);
-    }
-    for name in compare::UNMANAGED_METADATA {
-        set.insert_fields(&["metadata", name]);
-    }
-    set
+fn stripped() -> &'static FieldSet {
+    static STRIPPED: LazyLock<FieldSet> = LazyLock::new(|| {
+        let mut set = FieldSet::default();
+        for path in [["apiVersion"].as_slice(), &["kind"], &["metadata"]] {
+            set.insert_fields(path);
+        }
+        for name in compare::UNMANAGED_METADATA {
+            set.insert_fields(&["metadata", name]);
+        }
+        set
+    });
+    &STRIPPED
 }
 
 fn managed_fields(object: &Value) -> Option<&Value> {

@@ -1,6 +1,7 @@
 //! Texts as Go's standard library prints them: quoted strings and compact JSON. Upstream's messages are made of these.
 
 use serde_json::Value;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// A string in double quotes, escaped as Go's `%q` does: printable characters stay, others become `\n`, `\x01`, `\u00ad`.
@@ -94,12 +95,8 @@ pub fn type_name(value: &Value) -> &'static str {
 /// Messages of several errors as upstream's aggregate prints them: equal ones once, and brackets when more than one stays.
 #[must_use]
 pub fn aggregate<I: IntoIterator<Item = String>>(messages: I) -> String {
-    let mut unique: Vec<String> = Vec::new();
-    for message in messages {
-        if !unique.contains(&message) {
-            unique.push(message);
-        }
-    }
+    let mut seen = HashSet::new();
+    let mut unique: Vec<String> = messages.into_iter().filter(|message| seen.insert(message.clone())).collect();
     if unique.len() == 1 { unique.remove(0) } else { format!("[{}]", unique.join(", ")) }
 }
 

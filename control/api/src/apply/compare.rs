@@ -49,9 +49,13 @@ impl Difference {
         if parts.peek().is_none() {
             return;
         }
-        let element = element();
-        for (part, set) in parts {
-            set.add(element.clone(), part.member, part.below);
+        let mut element = Some(element());
+        while let Some((part, set)) = parts.next() {
+            let last = parts.peek().is_none();
+            let element = if last { element.take() } else { element.clone() };
+            if let Some(element) = element {
+                set.add(element, part.member, part.below);
+            }
         }
     }
 }
@@ -85,7 +89,16 @@ impl Comparison {
 
     /// Everything that is other than before, but for what is gone.
     pub(super) fn changed(&self) -> FieldSet {
-        self.modified.union(&self.added)
+        match (self.modified.is_empty(), self.added.is_empty()) {
+            (_, true) => self.modified.clone(),
+            (true, false) => self.added.clone(),
+            (false, false) => self.modified.union(&self.added),
+        }
+    }
+
+    /// The same, when the comparison is no longer wanted.
+    pub(super) fn into_changed(self) -> FieldSet {
+        self.modified.joined(self.added)
     }
 
     /// Takes out the fields that an endpoint puts back anyway.

@@ -119,6 +119,30 @@ impl FieldSet {
         })
     }
 
+    /// The same, without a copy when one is empty.
+    #[must_use]
+    pub(super) fn joined(self, other: Self) -> Self {
+        match (self.is_empty(), other.is_empty()) {
+            (_, true) => self,
+            (true, false) => other,
+            (false, false) => self.union(&other),
+        }
+    }
+
+    /// Paths in any of them. Joined in pairs, so that many small sets do not meet one growing one over and over.
+    #[must_use]
+    pub(super) fn all_of(mut sets: Vec<Self>) -> Self {
+        while sets.len() > 1 {
+            let mut pairs = sets.into_iter();
+            let mut joined = Vec::new();
+            while let Some(left) = pairs.next() {
+                joined.push(left.joined(pairs.next().unwrap_or_default()));
+            }
+            sets = joined;
+        }
+        sets.pop().unwrap_or_default()
+    }
+
     /// Paths in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
@@ -230,14 +254,13 @@ impl FieldSet {
     }
 
     fn encode_entries(&self, with_self: bool) -> Map<String, Value> {
-        let mut out = Map::new();
-        if with_self && !self.is_empty() {
-            out.insert(".".to_owned(), Value::Object(Map::new()));
-        }
-        for entry in &self.entries {
-            out.insert(entry.element.encode(), Value::Object(entry.below.encode_entries(entry.member)));
-        }
-        out
+        let itself = (with_self && !self.is_empty()).then(|| (".".to_owned(), Value::Object(Map::new())));
+        let entries = self
+            .entries
+            .iter()
+            .map(|entry| (entry.element.encode(), Value::Object(entry.below.encode_entries(entry.member))));
+        // Collecting builds the map at once; most entries are in its order already.
+        itself.into_iter().chain(entries).collect()
     }
 
     /// Reads a FieldsV1 value. Steps of an unknown type are dropped.
@@ -258,7 +281,7 @@ impl FieldSet {
         if depth == 0 {
             return Err("nested too deeply".to_owned());
         }
-        let (mut set, mut member) = (Self::default(), false);
+        let (mut entries, mut member) = (Vec::with_capacity(map.len()), false);
         for (key, value) in map {
             if key == "." {
                 member = true;
@@ -266,7 +289,13 @@ impl FieldSet {
             }
             let Some(element) = PathElement::decode(key)? else { continue };
             let (below, inner_member) = Self::decode_at(value, depth - 1)?;
-            set.add(element, inner_member, below);
+            entries.push(Entry { element, member: inner_member, below });
+        }
+        // The texts' order is not the elements': sorted at once, since inserting one by one would take for ever.
+        entries.sort_by(|left, right| left.element.cmp(&right.element));
+        let mut set = Self { entries: Vec::with_capacity(entries.len()) };
+        for entry in entries {
+            set.add(entry.element, entry.member, entry.below);
         }
         let member = member || set.is_empty();
         Ok((set, member))

@@ -8,6 +8,7 @@ use crate::meta;
 use crate::schema::TypeRef;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, btree_map};
 
 /// Most managers of updates that are told apart; the oldest are lumped together.
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -41,7 +42,15 @@ struct Entry {
     fields: FieldSet,
 }
 
+/// What tells entries apart: operation, manager, version (of an updater) and subresource.
+type Identity = (Operation, String, String, String);
+
 impl Entry {
+    fn identity(&self) -> Identity {
+        let version = if self.operation == Operation::Apply { "" } else { &self.api_version };
+        (self.operation, self.manager.clone(), version.to_owned(), self.subresource.clone())
+    }
+
     /// Entries of one identity are one: an applier has one whatever the version, an updater one per version.
     fn is(&self, manager: &str, operation: Operation, api_version: &str, subresource: &str) -> bool {
         self.manager == manager
@@ -124,14 +133,13 @@ pub(super) struct Place(usize);
 
 impl Managers {
     pub(super) fn decode(fields: Option<&Value>) -> Result<Self, String> {
-        let mut entries: Vec<Entry> = Vec::new();
+        // Of two entries of one identity the later stands.
+        let mut entries: BTreeMap<Identity, Entry> = BTreeMap::new();
         for entry in fields.and_then(Value::as_array).into_iter().flatten() {
             let entry = Entry::decode(entry)?;
-            // Of two entries of one identity the later stands.
-            entries.retain(|known| !known.is(&entry.manager, entry.operation, &entry.api_version, &entry.subresource));
-            entries.push(entry);
+            entries.insert(entry.identity(), entry);
         }
-        Ok(Self { entries })
+        Ok(Self { entries: entries.into_values().collect() })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -140,7 +148,7 @@ impl Managers {
 
     /// Everything that any manager owns.
     pub(super) fn all(&self) -> FieldSet {
-        self.entries.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.fields))
+        FieldSet::all_of(self.entries.iter().map(|entry| entry.fields.clone()).collect())
     }
 
     /// Brings sets of earlier versions of the schema in line with it.
@@ -169,6 +177,9 @@ impl Managers {
 
     /// Takes what changed or went from everybody but `own`. Emptied entries go with the next write.
     pub(super) fn take(&mut self, comparison: &Comparison, own: Option<Place>) {
+        if self.entries.is_empty() {
+            return;
+        }
         let gone = comparison.changed().union(&comparison.removed);
         if gone.is_empty() {
             return;
@@ -194,7 +205,7 @@ impl Managers {
             self.entries.iter_mut().find(|entry| entry.is(manager, Operation::Update, api_version, subresource));
         match known {
             Some(entry) => {
-                entry.fields = entry.fields.union(&fields);
+                entry.fields = std::mem::take(&mut entry.fields).joined(fields);
                 entry.time = Some(now);
             }
             None => self.entries.push(Entry {
@@ -252,25 +263,31 @@ impl Managers {
             let entry = &self.entries[*index];
             (entry.seconds(), entry.api_version.clone(), entry.manager.clone(), entry.subresource.clone())
         });
-        // Per version, the oldest entry, which becomes the lump when a second one comes.
-        let mut lumps: Vec<usize> = Vec::new();
+        // Per version, the oldest entry and those that join it. Only then does it become the lump.
+        let mut lumps: BTreeMap<String, (usize, Vec<FieldSet>)> = BTreeMap::new();
         for index in updaters {
             if count <= UPDATE_MANAGERS_MAX {
                 break;
             }
-            let entry = self.entries[index].clone();
-            let lump = lumps.iter().copied().find(|lump| self.entries[*lump].api_version == entry.api_version);
-            let Some(lump) = lump else {
-                lumps.push(index);
-                continue;
-            };
-            let lumped = &mut self.entries[lump];
-            ANCIENT_CHANGES.clone_into(&mut lumped.manager);
-            lumped.subresource.clear();
-            lumped.fields = lumped.fields.union(&entry.fields);
-            lumped.time = entry.time;
-            self.entries[index].fields = FieldSet::default();
-            count -= 1;
+            let entry = &mut self.entries[index];
+            match lumps.entry(entry.api_version.clone()) {
+                btree_map::Entry::Vacant(place) => {
+                    place.insert((index, Vec::new()));
+                }
+                btree_map::Entry::Occupied(mut lump) => {
+                    let (first, joining) = lump.get_mut();
+                    joining.push(std::mem::take(&mut entry.fields));
+                    self.entries[*first].time = self.entries[index].time;
+                    count -= 1;
+                }
+            }
+        }
+        for (first, mut joining) in lumps.into_values().filter(|(_, joining)| !joining.is_empty()) {
+            let lump = &mut self.entries[first];
+            ANCIENT_CHANGES.clone_into(&mut lump.manager);
+            lump.subresource.clear();
+            joining.push(std::mem::take(&mut lump.fields));
+            lump.fields = FieldSet::all_of(joining);
         }
         self.entries.retain(|entry| !entry.fields.is_empty());
     }

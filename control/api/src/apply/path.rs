@@ -38,13 +38,20 @@ impl PathElement {
     #[must_use]
     pub fn encode(&self) -> String {
         match self {
-            Self::Field(name) => format!("f:{name}"),
+            Self::Field(name) => ["f:", name].concat(),
             Self::Key(fields) => {
-                let fields: Vec<String> = fields
-                    .iter()
-                    .map(|(name, value)| format!("{}:{}", go_text::json(&Value::from(&**name)), go_text::json(value)))
-                    .collect();
-                format!("k:{{{}}}", fields.join(","))
+                let mut out = String::with_capacity(32);
+                out.push_str("k:{");
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    out.push_str(&go_text::json(&Value::from(&**name)));
+                    out.push(':');
+                    out.push_str(&go_text::json(value));
+                }
+                out.push('}');
+                out
             }
             Self::Value(value) => format!("v:{}", go_text::json(value)),
             Self::Index(index) => format!("i:{index}"),

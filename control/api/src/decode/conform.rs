@@ -243,6 +243,7 @@ impl Walk {
             let value = self.value(field_type, field.go_name(), node, &step)?;
             match value.filter(|value| is_written(field_type, field, value)) {
                 Some(value) => merge_duplicate(&mut out, name, value),
+                None if seen.contains(&name) => {}
                 None => seen.push(name),
             }
         }

@@ -11,6 +11,9 @@ const OPERATIONS_MAX: usize = 10_000;
 /// Most bytes of JSON that the copy operations of one patch may make together; upstream's bound.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// Most unknown and duplicate fields that are told.
+const WARNINGS_MAX: usize = 100;
+
 /// An operation as it was written; what is wrong with it shows when it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation(Value);
@@ -64,11 +67,13 @@ fn check_operation(item: &Node<'_>, index: usize, strict: bool, warnings: &mut V
             (true, true) => Some("duplicate"),
             (true, false) => None,
         };
-        if let Some(complaint) = complaint.filter(|_| strict) {
+        if let Some(complaint) = complaint.filter(|_| strict && warnings.len() < WARNINGS_MAX) {
             let path = go_text::quote(&format!("[{index}].{key}"));
             warnings.push(format!("json patch {complaint} field {path}"));
         }
-        seen.push(key);
+        if known && !seen.contains(&&**key) {
+            seen.push(key);
+        }
         if strict && known && &**key != "value" && !matches!(value, Node::String(_) | Node::Null) {
             let found = value.go_kind();
             return Err(format!(

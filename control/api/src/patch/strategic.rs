@@ -8,6 +8,7 @@ use crate::go_text;
 use crate::schema::{Field, Shape, TypeRef};
 use crate::status::Status;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -142,7 +143,8 @@ fn merge_map(
 fn retain_keys(original: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), MergeError> {
     let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let Value::Array(keys) = keys else { return Err(MergeError::RetainKeys) };
-    let kept = |name: &str| keys.iter().any(|key| key.as_str() == Some(name));
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let kept = |name: &str| keys.contains(name);
     for (name, value) in patch.iter() {
         let directive = name.starts_with(DELETE_FROM) || name.starts_with(SET_ORDER);
         if !value.is_null() && !directive && !kept(name) {

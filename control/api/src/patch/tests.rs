@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
+mod recorded;
+
 fn target(group: &'static str, kind: &'static str) -> Target<'static> {
     let package = if group.is_empty() { "core" } else { group };
     let schema = Schema::builtin().find(&format!("io.k8s.api.{package}.v1.{kind}")).unwrap();
