@@ -1,9 +1,5 @@
 //! The controllers on a real API server: what is observed, and what they make of it.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test ends at the first failure and prints what it measured"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends at the first failure")]
 
 mod controllers {
     mod cluster;
