@@ -1,6 +1,7 @@
 //! What a sandbox costs: starting, stopping, limiting and serving, beside a bare wasmtime embedding in the same process.
 //!
-//! `cargo bench -p coracle-host-sandbox --bench start [-- PART...]`, parts: engine, start, first-byte, kill, cpu, idle, http.
+//! `cargo bench -p coracle-host-sandbox --bench start [-- PART...]`, parts: engine, start, first-byte, kill, neighbour, cpu,
+//! idle, http.
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
 use bytes::Bytes;
@@ -24,7 +25,13 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView as _};
 fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|name| name == part);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // Polls between two looks at timers and sockets; tokio's own default is 61.
+    let event_interval = std::env::var("EVENT_INTERVAL").ok().and_then(|text| text.parse().ok()).unwrap_or(61);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .event_interval(event_interval)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         if is_wanted("engine") {
             measure_engine()?;
@@ -39,6 +46,9 @@ fn main() -> anyhow::Result<()> {
         }
         if is_wanted("kill") {
             measure_kill(&engine).await?;
+        }
+        if is_wanted("neighbour") {
+            measure_neighbour(&engine).await?;
         }
         if is_wanted("cpu") {
             measure_cpu(&engine).await?;
@@ -176,6 +186,31 @@ async fn measure_kill(engine: &Engine) -> anyhow::Result<()> {
             times.push(before.elapsed());
         }
         print_times(&format!("stop of a spinning program, {hogs} others spin"), times);
+    }
+    Ok(())
+}
+
+/// How late a timer of the host fires while programs spin.
+async fn measure_neighbour(engine: &Engine) -> anyhow::Result<()> {
+    let spin = load(engine, guests::SPIN)?;
+    for (hogs, cpu_millis) in [(0, None), (1, None), (4, None), (20, None), (20, Some(50))] {
+        let limits = Limits { cpu_millis, ..Limits::default() };
+        let _hogs: Vec<Container> = (0..hogs)
+            .map(|_| engine.start(&spin, ContainerConfig { limits, ..ContainerConfig::new("hog") }))
+            .collect::<Result<_, _>>()?;
+        let mut late = Vec::new();
+        let mut timer = JoinSet::new();
+        timer.spawn(async move {
+            for _ in 0..1000 {
+                let before = Instant::now();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                late.push(before.elapsed().saturating_sub(Duration::from_millis(2)));
+            }
+            late
+        });
+        while let Some(late) = timer.join_next().await {
+            print_times(&format!("lateness of a timer, {hogs} spin at {cpu_millis:?}"), late?);
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
-    /// The reason as `containerStatuses[].state.terminated.reason` spells it.
+    /// The word of Kubernetes for it. See [`ExitReport::kubernetes_reason`].
     #[must_use]
     pub fn as_kubernetes(self) -> &'static str {
         match self {
@@ -50,10 +50,23 @@ pub struct ExitReport {
     pub code: i32,
     /// Why it ended.
     pub reason: ExitReason,
-    /// What went wrong, in words, one line or a trap's backtrace; `None` for a program that ended by itself.
+    /// What went wrong, in one line; `None` for a program that ended by itself or was stopped. The same line and, where
+    /// there is one, the Wasm backtrace have been printed to the container's standard error.
     pub message: Option<String>,
     /// What it used from start to end. `fuel` is exact here.
     pub usage: Usage,
+}
+
+impl ExitReport {
+    /// The reason as `containerStatuses[].state.terminated.reason` spells it, which depends on the code for a container
+    /// that was stopped: a drained server has completed.
+    #[must_use]
+    pub fn kubernetes_reason(&self) -> &'static str {
+        match self.reason {
+            ExitReason::Stopped if self.code == 0 => ExitReason::Completed.as_kubernetes(),
+            reason => reason.as_kubernetes(),
+        }
+    }
 }
 
 /// What a container has used so far.

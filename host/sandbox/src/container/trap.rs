@@ -80,10 +80,9 @@ impl Ending {
         }
     }
 
-    /// The report, in which the backtrace is part of the message.
+    /// The report. The backtrace is not a part of it: it was printed.
     pub(super) fn into_report(self, usage: Usage) -> ExitReport {
-        let message = self.text();
-        ExitReport { code: self.code, reason: self.reason, message, usage }
+        ExitReport { code: self.code, reason: self.reason, message: self.message, usage }
     }
 
     fn text(&self) -> Option<String> {

@@ -205,6 +205,7 @@ async fn a_stopped_handler_is_drained() {
     assert_eq!(served.get("/").await.0, 200);
     let report = served.running.container.stop(Duration::from_secs(10)).await;
     assert_eq!((report.code, report.reason), (0, ExitReason::Stopped));
+    assert_eq!(report.kubernetes_reason(), "Completed");
     assert!(served.network.dial(served.address).await.is_err(), "its port is still open");
 }
 

@@ -137,7 +137,6 @@ async fn run(core: Arc<Core>, prepared: Prepared, slot: Slot, failed: oneshot::S
         }
     });
     let mut ending = Ending::of(instance.await.result);
-    drop(slot);
     if ending.reason == ExitReason::Completed {
         return;
     }
@@ -146,7 +145,9 @@ async fn run(core: Arc<Core>, prepared: Prepared, slot: Slot, failed: oneshot::S
     if ending.reason == ExitReason::Error && ending.message.is_none() {
         ending.message = Some(format!("the handler exited with code {} instead of answering", ending.code));
     }
+    // With the slot still held, so that reports that wait for the log are as few as instances may be.
     report_trap(&core.template.stderr, &mut ending, Some(&what)).await;
+    drop(slot);
     if ends_container(&core, &ending) {
         core.fatal.send_if_modified(|first| {
             let is_first = first.is_none();
