@@ -85,3 +85,6 @@ fn header_crc(seed: Seed, offset: u64, header: &[u8]) -> u32 {
     crc = crc32c::crc32c_append(crc, &offset.to_le_bytes());
     crc32c::crc32c_append(crc, header)
 }
+
+#[cfg(test)]
+mod tests;

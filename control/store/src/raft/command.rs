@@ -248,3 +248,6 @@ impl<'de> Deserialize<'de> for CommandOutcome {
         Self::decode(&bytes).map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;
