@@ -42,20 +42,20 @@ fn objects(now: Timestamp) -> Vec<(Bytes, Bytes)> {
     let mut objects = Vec::new();
     for namespace in NAMESPACES {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        objects.extend(make("namespaces", body, now));
+        objects.extend(make("namespaces", &body, now));
         let body = json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": "default", "namespace": namespace},
         });
-        objects.extend(make("serviceaccounts", body, now));
+        objects.extend(make("serviceaccounts", &body, now));
     }
     objects
 }
 
 /// An object as a create of it would store it.
-fn make(plural: &str, body: Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
+fn make(plural: &str, body: &Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
     let kind = kinds::find("", "v1", plural)?;
-    let mut object = pipeline::canonical(kind, &body)?;
+    let mut object = pipeline::canonical(kind, body)?;
     meta::set_creation_timestamp(&mut object, now);
     meta::set_uid(&mut object, &uuid::Uuid::new_v4().to_string());
     kind.prepare_create(&mut object);

@@ -9,13 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::query::Query;
 
-/// How a resource version is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum VersionMatch {
-    Exact,
-    NotOlderThan,
-}
-
 /// Which state is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {

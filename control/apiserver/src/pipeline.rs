@@ -5,8 +5,6 @@
 //! deleted object went) remove. The order is upstream's, and it shows: defaults are owned by their creator, what
 //! admission adds is owned by nobody.
 
-use std::sync::OnceLock;
-
 use bytes::Bytes;
 use coracle_control_api::apply::keep_times_if_unchanged;
 use coracle_control_api::decode::{Target, normalize};
@@ -14,7 +12,7 @@ use coracle_control_api::kind::{Kind, Part};
 use coracle_control_api::meta;
 use coracle_control_api::schema::{Schema, TypeRef, default_by_schema, fill_zeros};
 use coracle_control_api::status::Status;
-use coracle_control_store::{Condition, Entry, Operation, Snapshot, Transaction, TransactionOutcome, WriteError};
+use coracle_control_store::{Condition, Entry, Operation, Transaction, TransactionOutcome, WriteError};
 use rand::Rng as _;
 use serde_json::Value;
 
@@ -425,24 +423,10 @@ pub(crate) fn contended() -> Status {
     )
 }
 
-/// The object of a snapshot, decoded for reading.
-pub(crate) fn read(snapshot: &Snapshot, key: &str) -> Option<Value> {
-    let entry = snapshot.get(key.as_bytes())?;
-    stored::decode(&entry.value, entry.mod_revision).ok()
-}
-
 /// Brings an object of our own making into the form in which clients' objects are.
 pub(crate) fn canonical(kind: &Kind, object: &Value) -> Option<Value> {
     let target = target(kind).ok()?;
     let mut object = normalize(object, &target)?;
     complete(kind, target.schema, &mut object);
     Some(object)
-}
-
-/// Keeps the schema table from being read on the first request.
-pub(crate) fn warm() {
-    static WARM: OnceLock<()> = OnceLock::new();
-    WARM.get_or_init(|| {
-        let _ = Schema::builtin().find("io.k8s.api.core.v1.Pod");
-    });
 }

@@ -82,20 +82,11 @@ impl RequestInfo {
             && self.name.is_empty()
             && let Some(selector) = query_value(query, "fieldSelector")
         {
-            let names = selector.split(',').filter_map(|term| {
+            let mut names = selector.split(',').filter_map(|term| {
                 let (label, value) = term.split_once("==").or_else(|| term.split_once('='))?;
                 (label == "metadata.name").then_some(value)
             });
-            self.authorized_name = names.last().unwrap_or_default().to_owned();
-        }
-    }
-
-    /// `pods` or `pods/log`, as authorization names what is asked for.
-    pub(crate) fn resource_path(&self) -> String {
-        if self.subresource.is_empty() {
-            self.resource.clone()
-        } else {
-            format!("{}/{}", self.resource, self.subresource)
+            self.authorized_name = names.next_back().unwrap_or_default().to_owned();
         }
     }
 }

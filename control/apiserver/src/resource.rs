@@ -18,9 +18,6 @@ use crate::{reviews, subresources};
 pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Response, Status> {
     let info = &call.info;
     let Some(kind) = call.shared.catalog.find(&info.group, &info.version, &info.resource).cloned() else {
-        if let Some(answer) = reviews::answer(&call, request).await {
-            return answer;
-        }
         return if call.info.group.is_empty() || call.shared.catalog.has_version(&call.info.group, &call.info.version) {
             Err(Status::unknown_resource())
         } else {
@@ -59,6 +56,7 @@ async fn answer_object(call: &ResourceCall, request: Request<Body>) -> Result<Re
         Verb::List => list::list(call).await,
         Verb::Watch => watch::watch(call).await,
         Verb::Create if subresources::is_binding(&call.kind) => subresources::binding(call, request).await,
+        Verb::Create if reviews::is_review(&call.kind) => reviews::answer(call, request).await,
         Verb::Create => create::create(call, request).await,
         Verb::Update => update::update(call, coracle_control_api::kind::Part::Object, request).await,
         Verb::Patch => patch::patch(call, coracle_control_api::kind::Part::Object, request).await,

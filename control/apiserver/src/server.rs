@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) openapi: OpenApi,
     /// Cancelled when the server goes down; ends watches and other streams.
     pub(crate) shutdown: CancellationToken,
-    tokens: TokenTable,
+    pub(crate) tokens: TokenTable,
 }
 
 /// Why the first objects cannot be made.

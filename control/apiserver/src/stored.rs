@@ -123,11 +123,6 @@ pub(crate) fn find<'a>(json: &'a [u8], path: &[&str]) -> Option<&'a [u8]> {
     Some(current)
 }
 
-/// The text at a path of object keys; empty when there is none.
-pub(crate) fn find_text(json: &[u8], path: &[&str]) -> String {
-    find(json, path).and_then(|value| serde_json::from_slice(value).ok()).unwrap_or_default()
-}
-
 /// The labels of a stored object.
 pub(crate) fn labels(stored: &[u8]) -> serde_json::Map<String, Value> {
     metadata(stored)

