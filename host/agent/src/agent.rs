@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,14 +45,29 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
 }
 
-impl Shared {
-    /// Removes the logs and the volumes of all pods but these. Blocks on the disk.
-    pub(crate) fn remove_leftovers(&self, keys: &[PodKey]) {
-        let logs: Vec<_> = keys.iter().map(|key| self.logs.pod(&key.namespace, &key.name, &key.uid)).collect();
-        self.logs.retain(&logs);
-        let kept: Vec<_> = keys.iter().map(|key| volumes::pod_directory(&self.config.data_dir, &key.uid)).collect();
-        let Ok(entries) = std::fs::read_dir(self.config.data_dir.join("pods")) else { return };
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !kept.contains(path)) {
+/// The directories that pods of former processes have left: logs and volumes. They are listed before the first pod is taken
+/// up, so that nothing of a new pod is among them.
+#[derive(Debug)]
+pub(crate) struct Leftovers {
+    logs: Vec<PathBuf>,
+    volumes: Vec<PathBuf>,
+}
+
+impl Leftovers {
+    /// Blocks on the disk.
+    fn list(logs: &LogStore, data_dir: &Path) -> Self {
+        let volumes = std::fs::read_dir(data_dir.join("pods")).into_iter().flatten();
+        Self { logs: logs.directories(), volumes: volumes.flatten().map(|entry| entry.path()).collect() }
+    }
+
+    /// Removes what belongs to none of these pods. Blocks on the disk.
+    pub(crate) fn remove(self, shared: &Shared, keys: &[PodKey]) {
+        let logs: Vec<_> = keys.iter().map(|key| shared.logs.pod(&key.namespace, &key.name, &key.uid)).collect();
+        let volumes: Vec<_> =
+            keys.iter().map(|key| volumes::pod_directory(&shared.config.data_dir, &key.uid)).collect();
+        let logs = self.logs.into_iter().filter(|path| !logs.iter().any(|logs| logs.is_at(path)));
+        let volumes = self.volumes.into_iter().filter(|path| !volumes.contains(path));
+        for path in logs.chain(volumes) {
             if let Err(error) = std::fs::remove_dir_all(&path) {
                 tracing::warn!(path = %path.display(), %error, "what a pod left could not be removed");
             }
@@ -99,10 +114,14 @@ impl Agent {
         check(&config)?;
         let root = config.data_dir.join("logs");
         let limits = LogLimits { file_bytes_max: config.log_file_bytes_max, files_max: config.log_files_max };
-        let path = root.clone();
-        let opened = tokio::task::spawn_blocking(move || LogStore::open(root, limits)).await;
-        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let logs = opened.map_err(|source| StartAgentError::Directory { path, source })?;
+        let (path, data_dir) = (root.clone(), config.data_dir.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let logs = LogStore::open(root, limits)?;
+            let leftovers = Leftovers::list(&logs, &data_dir);
+            Ok((logs, leftovers))
+        });
+        let opened = opening.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let (logs, leftovers) = opened.map_err(|source| StartAgentError::Directory { path, source })?;
         let (events, writing_events) =
             EventRecorder::new(client.clone(), config.node_name.clone(), config.events_queued_max);
         let starts = Semaphore::new(config.starts_max);
@@ -114,7 +133,7 @@ impl Agent {
         let mut tasks = JoinSet::new();
         tasks.spawn(writing_events);
         tasks.spawn(NodeTask::new(&shared, stop.clone(), registered_sender).run());
-        tasks.spawn(Pods::new(Arc::clone(&shared), stop, listed_sender).run());
+        tasks.spawn(Pods::new(Arc::clone(&shared), stop, listed_sender, leftovers).run());
         Ok(Self { shared, stopping, registered, listed, tasks: Mutex::new(tasks) })
     }
 
@@ -174,3 +193,6 @@ fn check(config: &AgentConfig) -> Result<(), StartAgentError> {
     zero(config.lease_duration.is_zero(), "lease_duration")?;
     zero(config.node_status_period.is_zero(), "node_status_period")
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,11 @@ pub(crate) struct PodLogs {
 }
 
 impl PodLogs {
+    /// Whether this is the directory of the pod's logs.
+    pub(crate) fn is_at(&self, directory: &Path) -> bool {
+        self.directory == directory
+    }
+
     /// The run number `restart` of a container: its file's path.
     fn run(&self, container: &str, restart: u32) -> PathBuf {
         self.directory.join(plain(container)).join(format!("{restart}.log"))
@@ -140,6 +145,7 @@ impl LogStore {
         drop(live);
         if let Some(old) = restart.checked_sub(2) {
             file::remove_runs(&pod.directory.join(plain(container)), old);
+            lock(&self.shared.live).remove(&pod.run(container, old));
         }
         Ok(log)
     }
@@ -157,14 +163,10 @@ impl LogStore {
         remove_directory(&pod.directory);
     }
 
-    /// Removes the logs of all pods but these. Blocks on the disk.
-    pub(crate) fn retain(&self, pods: &[PodLogs]) {
-        let Ok(entries) = std::fs::read_dir(&self.shared.root) else { return };
-        for entry in entries.flatten() {
-            if !pods.iter().any(|pod| pod.directory == entry.path()) {
-                remove_directory(&entry.path());
-            }
-        }
+    /// The directories that pods have logs in now. Blocks on the disk.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.shared.root).into_iter().flatten();
+        entries.flatten().map(|entry| entry.path()).collect()
     }
 }
 

@@ -132,7 +132,7 @@ impl PodWorker {
         let mut life = lock(&view.life);
         if life.is_finished() {
             // It was reported by a former process: there is nothing to add.
-            writer.assume(life.status(Timestamp::now()));
+            writer.assume(&life.status(Timestamp::now()));
         }
         drop(life);
         Self {
@@ -335,7 +335,7 @@ impl PodWorker {
         let status = life.status(Timestamp::now());
         let starting = life.is_only_starting();
         drop(life);
-        self.writer.write(status, starting);
+        self.writer.write(&status, starting);
     }
 
     /// The pod is gone: so is all it has left on the disk.

@@ -14,7 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::agent::Shared;
+use crate::agent::{Leftovers, Shared};
 use crate::life::{Input, PodLife};
 use crate::pod::{Desired, PodView, PodWorker};
 
@@ -62,6 +62,8 @@ pub(crate) struct Pods {
     workers: JoinSet<String>,
     /// The pods that the current list has named; `None` between lists.
     listing: Option<HashSet<String>>,
+    /// Until the first list is complete.
+    leftovers: Option<Leftovers>,
     /// One clone for each pod that is not over.
     places: Arc<()>,
 }
@@ -71,6 +73,7 @@ impl Pods {
         shared: Arc<Shared>,
         stopping: watch::Receiver<Option<Duration>>,
         listed: watch::Sender<bool>,
+        leftovers: Leftovers,
     ) -> Self {
         Self {
             shared,
@@ -79,6 +82,7 @@ impl Pods {
             by_uid: HashMap::new(),
             workers: JoinSet::new(),
             listing: None,
+            leftovers: Some(leftovers),
             places: Arc::new(()),
         }
     }
@@ -135,11 +139,12 @@ impl Pods {
                 handle.desired.send_replace(Desired::Removed);
             }
         }
-        if !self.listed.send_replace(true) {
+        self.listed.send_replace(true);
+        if let Some(leftovers) = self.leftovers.take() {
             let keys: Vec<_> = self.by_uid.values().map(|handle| handle.key.clone()).collect();
             let shared = Arc::clone(&self.shared);
             self.workers.spawn_blocking(move || {
-                shared.remove_leftovers(&keys);
+                leftovers.remove(&shared, &keys);
                 String::new()
             });
         }

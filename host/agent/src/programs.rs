@@ -116,7 +116,7 @@ impl Shared {
     }
 
     async fn build(self: Arc<Self>, image: Image) -> Result<Program, Arc<BuildProgramError>> {
-        let (loader, digest) = (Arc::clone(&self), image.digest.clone());
+        let (loader, digest) = (Arc::clone(&self), image.digest);
         let loaded = tokio::task::spawn_blocking(move || loader.load(&digest)).await;
         if let Ok(Some(program)) = loaded {
             return Ok(program);
@@ -167,7 +167,7 @@ impl ProgramCache {
             let mut slots = self.shared.slots();
             slots.uses += 1;
             let used = slots.uses;
-            let slot = slots.by_digest.entry(image.digest.clone()).or_insert_with(|| Slot {
+            let slot = slots.by_digest.entry(image.digest).or_insert_with(|| Slot {
                 program: Arc::clone(&self.shared).build(image.clone()).boxed().shared(),
                 used,
             });
@@ -192,7 +192,7 @@ impl Slots {
         if self.by_digest.len() <= PROGRAMS_MAX {
             return;
         }
-        let oldest = self.by_digest.iter().min_by_key(|(_, slot)| slot.used).map(|(digest, _)| digest.clone());
+        let oldest = self.by_digest.iter().min_by_key(|(_, slot)| slot.used).map(|(digest, _)| *digest);
         if let Some(digest) = oldest {
             self.by_digest.remove(&digest);
         }

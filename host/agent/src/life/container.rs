@@ -140,8 +140,8 @@ pub(super) struct ContainerLife {
     pub(super) state: State,
     /// How the run before this one ended.
     pub(super) last: Option<Terminated>,
-    /// The end that was last counted for the crash back-off.
-    pub(super) counted: Option<Timestamp>,
+    /// The run whose end was last counted for the crash back-off.
+    pub(super) counted: Option<u32>,
     pub(super) restarts: u32,
     /// The image changed while it ran: it must be started again whatever the policy.
     pub(super) restart_asked: bool,

@@ -71,6 +71,8 @@ pub(super) struct Conditions {
     since: Vec<(String, bool, Timestamp)>,
     /// Conditions of the object that are not ours, for readiness gates.
     others: Vec<(String, String)>,
+    /// Nobody has said that the pod is scheduled: it was made with its node's name.
+    tells_scheduled: bool,
 }
 
 const OURS: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
@@ -79,6 +81,7 @@ impl Conditions {
     pub(super) fn of(status: Option<&PodStatus>) -> Self {
         let mut conditions = Self::default();
         conditions.observe(status);
+        conditions.tells_scheduled = conditions.other("PodScheduled").is_none();
         for condition in status.and_then(|status| status.conditions.as_ref()).into_iter().flatten() {
             if let Some(time) = &condition.last_transition_time {
                 conditions.since.push((condition.type_.clone(), condition.status == "True", time.0));
@@ -98,7 +101,7 @@ impl Conditions {
     }
 
     /// The condition with its times. Its transition is now if its status is not what it was.
-    fn write(&mut self, name: &str, wanted: Wanted, generation: Option<i64>, now: Timestamp) -> Value {
+    fn write(&mut self, name: &str, wanted: &Wanted, generation: Option<i64>, now: Timestamp) -> Value {
         let known = self.since.iter_mut().find(|(type_, ..)| type_ == name);
         let since = match known {
             Some((_, status, since)) => {
@@ -194,11 +197,17 @@ impl PodLife {
     fn write_addresses(&self, status: &mut Map<String, Value>) {
         let host = self.host_ip.to_string();
         status.insert("hostIP".to_owned(), host.as_str().into());
-        status.insert("hostIPs".to_owned(), addresses(self.host_ip));
+        status.insert("hostIPs".to_owned(), self.addresses(self.host_ip));
         if let Some(ip) = self.ip {
             status.insert("podIP".to_owned(), ip.to_string().into());
-            status.insert("podIPs".to_owned(), addresses(ip));
+            status.insert("podIPs".to_owned(), self.addresses(ip));
         }
+    }
+
+    /// The list of addresses. Those that a former life of the pod had are replaced, where merging would keep both.
+    fn addresses(&self, ip: IpAddr) -> Value {
+        let address = json!({ "ip": ip.to_string() });
+        if self.had_addresses { json!([{ "$patch": "replace" }, address]) } else { json!([address]) }
     }
 
     fn write_conditions(&mut self, generation: Option<i64>, now: Timestamp) -> Value {
@@ -207,14 +216,13 @@ impl PodLife {
         let containers_ready = self.containers_ready();
         let ready = if containers_ready.status { self.gates_open() } else { containers_ready.clone() };
         let wanted = [ready_to_start, initialized, ready, containers_ready];
-        let scheduled = self.conditions.other("PodScheduled").is_none();
         let mut list: Vec<Value> = OURS
             .into_iter()
             .zip(wanted)
-            .map(|(name, wanted)| self.conditions.write(name, wanted, generation, now))
+            .map(|(name, wanted)| self.conditions.write(name, &wanted, generation, now))
             .collect();
-        if scheduled {
-            list.push(self.conditions.write("PodScheduled", Wanted::when(true), generation, now));
+        if self.conditions.tells_scheduled {
+            list.push(self.conditions.write("PodScheduled", &Wanted::when(true), generation, now));
         }
         list.into()
     }
@@ -263,11 +271,6 @@ impl PodLife {
             false => Wanted::not("ReadinessGatesNotReady", Some(messages.join(", "))),
         }
     }
-}
-
-/// The list of addresses, which replaces what was there.
-fn addresses(ip: IpAddr) -> Value {
-    json!([{ "$patch": "replace" }, { "ip": ip.to_string() }])
 }
 
 fn is_ready(life: &ContainerLife) -> bool {

@@ -219,6 +219,11 @@ impl Log {
         opened
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        lock(&self.waiting).bytes
+    }
+
     pub(super) fn close_file(&self) {
         lock(&self.files).current = None;
     }

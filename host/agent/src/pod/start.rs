@@ -26,7 +26,7 @@ pub(super) fn cancelled() -> StartFailure {
     StartFailure { kind: FailureKind::Cancelled, message: "the start was given up".to_owned() }
 }
 
-fn config_failure(message: impl ToString) -> StartFailure {
+fn config_failure(message: &(impl ToString + ?Sized)) -> StartFailure {
     StartFailure { kind: FailureKind::Config, message: message.to_string() }
 }
 
@@ -91,7 +91,15 @@ impl Start {
             memory_bytes: resources.memory_bytes - resources.memory_bytes_reserved.min(resources.memory_bytes),
             storage_bytes: resources.storage_bytes,
         };
-        environment::build(&self.pod, container, &facts, &sources).map_err(config_failure)
+        let mut environment = environment::build(&self.pod, container, &facts, &sources);
+        if let Ok(variables) = &mut environment
+            && !variables.iter().any(|(name, _)| name == "HOSTNAME")
+        {
+            // Container runtimes set it, so programs rely on it; the specification may say otherwise.
+            let named = self.pod.spec.as_ref().and_then(|spec| spec.hostname.clone());
+            variables.push(("HOSTNAME".to_owned(), named.unwrap_or_else(|| self.view.key.name.clone())));
+        }
+        environment.map_err(|error| config_failure(&error))
     }
 
     /// The contents of a ConfigMap or a Secret; `None` if there is none of that name.
@@ -103,7 +111,7 @@ impl Start {
         let found = match kind {
             SourceKind::ConfigMap => {
                 let found = Api::<ConfigMap>::namespaced(client, namespace).get_opt(name).await;
-                found.map(|map| map.map(|map| config_map_data(map)))
+                found.map(|map| map.map(config_map_data))
             }
             SourceKind::Secret => {
                 let found = Api::<Secret>::namespaced(client, namespace).get_opt(name).await;
@@ -112,7 +120,7 @@ impl Start {
                 found.map(|secret| secret.map(|secret| bytes(secret).collect()))
             }
         };
-        found.map_err(|error| config_failure(format!("{name} cannot be read: {error}")))
+        found.map_err(|error| config_failure(&format!("{name} cannot be read: {error}")))
     }
 
     fn start(
@@ -123,7 +131,7 @@ impl Start {
     ) -> Result<Started, StartFailure> {
         let key = &self.view.key;
         let directory = volumes::pod_directory(&self.shared.config.data_dir, &key.uid);
-        let mounts = volumes::mounts(&self.pod, container, &directory).map_err(config_failure)?;
+        let mounts = volumes::mounts(&self.pod, container, &directory).map_err(|error| config_failure(&error))?;
         let log =
             self.shared.logs.start(&self.view.logs, &container.name, self.restart).map_err(|error| StartFailure {
                 kind: FailureKind::Run,

@@ -1,6 +1,7 @@
 //! Writing a pod's status: one write at a time, only what changed, again when it failed.
 
 use std::future::{pending, poll_fn};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,15 @@ use crate::events::COMPONENT;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
+/// Tells one status from another.
+type Mark = u64;
+
+fn mark(status: &Value) -> Mark {
+    let mut hasher = DefaultHasher::new();
+    status.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
 type Write = BoxFuture<'static, Result<(), kube::Error>>;
 
 /// The writer of one pod.
@@ -27,9 +37,9 @@ pub(super) struct Writer {
     uid: String,
     /// How long a status that only says "starting" may wait for a better one.
     starting_delay: Duration,
-    /// What the API has, as far as we wrote it.
-    written: Option<Value>,
-    under_way: Option<(Option<Value>, Write)>,
+    /// The mark of what the API has, as far as we wrote it. The text itself would be the largest part of an idle pod.
+    written: Option<Mark>,
+    under_way: Option<(Option<Mark>, Write)>,
     retry: Option<(Instant, Duration)>,
     held_until: Option<Instant>,
     finalize: bool,
@@ -54,8 +64,8 @@ impl Writer {
     }
 
     /// The API has this already.
-    pub(super) fn assume(&mut self, status: Value) {
-        self.written = Some(status);
+    pub(super) fn assume(&mut self, status: &Value) {
+        self.written = Some(mark(status));
     }
 
     /// Deletes the object for good once its final status is written.
@@ -79,12 +89,13 @@ impl Writer {
     }
 
     /// Sees to it that the API gets this status, and after it the deletion if that was asked for.
-    pub(super) fn write(&mut self, status: Value, starting: bool) {
+    pub(super) fn write(&mut self, status: &Value, starting: bool) {
         let now = Instant::now();
         if self.gone || self.under_way.is_some() || self.retry.is_some_and(|(time, _)| now < time) {
             return;
         }
-        if self.written.as_ref() == Some(&status) {
+        let mark = mark(status);
+        if self.written == Some(mark) {
             self.held_until = None;
             if self.finalize {
                 self.under_way = Some((None, self.delete()));
@@ -95,8 +106,7 @@ impl Writer {
             return;
         }
         self.held_until = None;
-        let patch = self.patch(&status);
-        self.under_way = Some((Some(status), patch));
+        self.under_way = Some((Some(mark), self.patch(status)));
     }
 
     /// Waits until the write under way is done; for ever if there is none.
@@ -117,7 +127,7 @@ impl Writer {
         .await;
     }
 
-    fn settle(&mut self, status: Option<Value>, result: Result<(), kube::Error>) {
+    fn settle(&mut self, status: Option<Mark>, result: Result<(), kube::Error>) {
         let deleted = status.is_none();
         match result {
             Ok(()) => {

@@ -26,8 +26,7 @@ impl WasmRuntime {
 #[async_trait::async_trait]
 impl Runtime for WasmRuntime {
     async fn prepare(&self, image: &str, policy: PullPolicy) -> Result<Box<dyn Prepared>, StartFailure> {
-        let never = policy == PullPolicy::Never;
-        let (image, program) = self.programs.get(image, policy).await.map_err(|error| refused(&error, image, never))?;
+        let (image, program) = self.programs.get(image, policy).await.map_err(|error| refused(&error, image))?;
         Ok(Box::new(WasmProgram { engine: self.programs.engine().clone(), image, program }))
     }
 
@@ -36,10 +35,10 @@ impl Runtime for WasmRuntime {
     }
 }
 
-fn refused(error: &ProgramError, image: &str, never: bool) -> StartFailure {
+fn refused(error: &ProgramError, image: &str) -> StartFailure {
     let kind = match error {
         ProgramError::Pull(PullError::InvalidName { .. }) => FailureKind::ImageName,
-        ProgramError::Pull(PullError::NotFound(_)) if never => FailureKind::NeverPull,
+        ProgramError::Pull(PullError::NeverPull(_)) => FailureKind::NeverPull,
         ProgramError::Pull(_) => FailureKind::Pull,
         ProgramError::Build { source, .. } => match source.as_ref() {
             BuildProgramError::Compile(_) | BuildProgramError::Load(_) => FailureKind::Create,
