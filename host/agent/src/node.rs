@@ -41,6 +41,8 @@ pub(crate) struct NodeTask {
     node_due: Due,
     lease_due: Due,
     started: Timestamp,
+    /// Whether the current list has named the node.
+    seen: bool,
 }
 
 /// When something is to be written next.
@@ -81,6 +83,7 @@ impl NodeTask {
             node_due: Due::now(),
             lease_due: Due::now(),
             started: Timestamp::now(),
+            seen: false,
         }
     }
 
@@ -96,15 +99,32 @@ impl NodeTask {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 event = events.next() => match event {
-                    Some(Ok(Event::Delete(_))) => {
-                        tracing::warn!("the node object was deleted and is made again");
-                        self.node_due = Due::now();
-                    }
-                    Some(Ok(_)) => {}
+                    Some(Ok(event)) => self.observe(&event),
                     Some(Err(error)) => tracing::debug!(%error, "the watch on the node failed and is begun again"),
                     None => return,
                 },
                 _ = self.stopping.changed() => {}
+            }
+        }
+    }
+
+    /// Sees whether the object is as the agent left it: there, and ready.
+    fn observe(&mut self, event: &Event<Node>) {
+        match event {
+            Event::Init => self.seen = false,
+            Event::InitApply(node) | Event::Apply(node) => {
+                self.seen = true;
+                // Whoever missed the Lease has said so in the status, and a renewed Lease does not take that back.
+                if is_not_ready(node) {
+                    self.node_due = Due::now();
+                }
+            }
+            Event::InitDone if self.seen => {}
+            Event::InitDone | Event::Delete(_) => {
+                if self.uid.is_some() {
+                    tracing::warn!("the node object was deleted and is made again");
+                }
+                self.node_due = Due::now();
             }
         }
     }
@@ -264,6 +284,12 @@ impl NodeTask {
         let params = PostParams { field_manager: Some(COMPONENT.to_owned()), ..PostParams::default() };
         self.leases.create(&params, &lease).await.map(|_| ())
     }
+}
+
+/// Whether the object has a Ready condition that says something else.
+fn is_not_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status != "True")
 }
 
 fn cpu(millis: u64) -> String {

@@ -152,6 +152,12 @@ async fn the_node_is_registered_and_comes_back_when_deleted() {
     assert!(eventually(|| host.api.get(lease).is_some()).await);
     host.api.remove("/api/v1/nodes/n1").unwrap();
     assert!(eventually(|| host.api.get("/api/v1/nodes/n1").is_some_and(|node| ready(&node))).await);
+    host.api.change("/api/v1/nodes/n1", |node| {
+        for condition in node["status"]["conditions"].as_array_mut().unwrap() {
+            condition["status"] = "Unknown".into();
+        }
+    });
+    assert!(eventually(|| host.api.get("/api/v1/nodes/n1").is_some_and(|node| ready(&node))).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

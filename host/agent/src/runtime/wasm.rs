@@ -143,5 +143,5 @@ impl Running for WasmContainer {
 }
 
 fn exit(report: ExitReport) -> Exit {
-    Exit { code: report.code, reason: report.reason.as_kubernetes(), message: report.message }
+    Exit { code: report.code, reason: report.kubernetes_reason(), message: report.message }
 }
