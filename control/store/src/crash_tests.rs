@@ -331,3 +331,18 @@ fn a_failing_disk_stops_the_store_and_loses_nothing_that_was_acknowledged() {
     }
     assert!(stopped > 50, "only {stopped} stores were stopped");
 }
+
+#[test]
+fn a_sync_that_takes_longer_than_an_election_deposes_nobody() {
+    let (runtime, disk) = (runtime(), SimDisk::new());
+    let oracle = Oracle::new(&disk);
+    runtime.block_on(async {
+        let store = open_store(&disk).await;
+        disk.delay_syncs(std::time::Duration::from_secs(4));
+        run_clients(&store, &oracle, 1, 1).await;
+        disk.delay_syncs(std::time::Duration::ZERO);
+        run_clients(&store, &oracle, 5, 1).await;
+        assert_eq!(oracle.acknowledged.lock().unwrap().len(), 6 * CLIENTS);
+        store.close().await;
+    });
+}

@@ -66,6 +66,8 @@ pub(crate) struct Meta<P> {
     revision: u64,
     compacted_revision: u64,
     history_floor: u64,
+    /// How many rows there are.
+    rows: u64,
     applied: P,
 }
 
@@ -117,15 +119,30 @@ impl<P> CheckpointImage<P> {
         self.meta.numbers()
     }
 
-    /// All rows in the order of their revisions.
+    /// All rows in the order of their revisions. Damage, and missing rows, come as an error: redb itself trusts the disk.
     pub(crate) fn rows(&self) -> Result<impl Iterator<Item = Result<Row, CheckpointError>>, CheckpointError> {
         let table = self.transaction.open_table(ROWS).map_err(redb::Error::from)?;
-        let rows = table.range::<&[u8]>(..).map_err(redb::Error::from)?;
-        Ok(rows.map(|row| {
-            let (key, state) = row.map_err(redb::Error::from)?;
-            Ok(decode_row(key.value(), state.value())?)
+        let mut rows = table.range::<&[u8]>(..).map_err(redb::Error::from)?;
+        let mut missing = Some(self.meta.rows);
+        Ok(std::iter::from_fn(move || match rows.next() {
+            Some(row) => {
+                missing = missing.and_then(|missing| missing.checked_sub(1));
+                Some(read_row(row))
+            }
+            None => match missing.replace(0) {
+                Some(0) => None,
+                _ => Some(Err(CheckpointError::Damaged("it has not as many rows as it says".to_owned()))),
+            },
         }))
     }
+}
+
+/// A row as redb's iterator yields it.
+type RawRow<'a> = (redb::AccessGuard<'a, &'static [u8]>, redb::AccessGuard<'a, &'static [u8]>);
+
+fn read_row(row: Result<RawRow<'_>, redb::StorageError>) -> Result<Row, CheckpointError> {
+    let (key, state) = row.map_err(redb::Error::from)?;
+    Ok(decode_row(key.value(), state.value())?)
 }
 
 fn path(directory: &Path) -> PathBuf {
@@ -188,8 +205,8 @@ impl<P: Clone + Serialize + DeserializeOwned> CheckpointFile<P> {
         };
         let file = vfs.create(&temporary).map_err(failed("make", &temporary))?;
         let database = database(VfsBackend(file), cache_bytes)?;
-        let meta = meta(identity, checkpoint.numbers, checkpoint.applied);
-        write(&database, &meta, |transaction| put_rows(transaction, checkpoint.delta, 0))?;
+        let mut meta = meta(identity, checkpoint.numbers, checkpoint.applied);
+        write(&database, &mut meta, |transaction| put_rows(transaction, checkpoint.delta, 0, 0))?;
         vfs.rename(&temporary, &path).map_err(failed("rename", &temporary))?;
         vfs.sync_dir(directory).map_err(failed("sync", directory))?;
         Ok(Self { database: Arc::new(database), identity, meta })
@@ -197,23 +214,25 @@ impl<P: Clone + Serialize + DeserializeOwned> CheckpointFile<P> {
 
     /// Adds a checkpoint.
     pub(crate) fn write(&mut self, checkpoint: NewCheckpoint<'_, P>) -> Result<(), CheckpointError> {
-        let meta = meta(self.identity, checkpoint.numbers, checkpoint.applied);
-        let last_revision = self.meta.revision;
-        write(&self.database, &meta, |transaction| put_rows(transaction, checkpoint.delta, last_revision))?;
+        let mut meta = meta(self.identity, checkpoint.numbers, checkpoint.applied);
+        let Meta { revision, rows, .. } = self.meta;
+        write(&self.database, &mut meta, |transaction| put_rows(transaction, checkpoint.delta, revision, rows))?;
         self.meta = meta;
         Ok(())
     }
 
     /// Puts another store's state in place of this one's.
     pub(crate) fn replace(&mut self, image: &CheckpointImage<P>) -> Result<(), CheckpointError> {
-        let meta = meta(self.identity, image.numbers(), image.applied().clone());
-        write(&self.database, &meta, |transaction| {
+        let mut meta = meta(self.identity, image.numbers(), image.applied().clone());
+        write(&self.database, &mut meta, |transaction| {
             let mut table = transaction.open_table(ROWS).map_err(redb::Error::from)?;
             table.retain(|_, _| false).map_err(redb::Error::from)?;
+            let mut count = 0;
             for row in image.rows()? {
                 insert(&mut table, &row?)?;
+                count += 1;
             }
-            Ok(())
+            Ok(count)
         })?;
         self.meta = meta;
         Ok(())
@@ -263,6 +282,7 @@ fn meta<P>(identity: LogIdentity, numbers: IndexNumbers, applied: P) -> Meta<P> 
         revision: numbers.revision,
         compacted_revision: numbers.compacted_revision,
         history_floor: numbers.history_floor,
+        rows: 0,
         applied,
     }
 }
@@ -275,18 +295,18 @@ fn read_meta<P: DeserializeOwned>(transaction: &ReadTransaction) -> Result<Meta<
         .map_err(|error| CheckpointError::Damaged(format!("its description cannot be read: {error}")))
 }
 
-/// One transaction with the rows that `rows` writes, and the description that fits them.
+/// One transaction with the rows that `rows` writes (and then counts), and the description that fits them.
 fn write<P: Serialize>(
     database: &Database,
-    meta: &Meta<P>,
-    rows: impl FnOnce(&WriteTransaction) -> Result<(), CheckpointError>,
+    meta: &mut Meta<P>,
+    rows: impl FnOnce(&WriteTransaction) -> Result<u64, CheckpointError>,
 ) -> Result<(), CheckpointError> {
-    let json = serde_json::to_vec(meta).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
     let mut transaction = database.begin_write().map_err(redb::Error::from)?;
     transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
     transaction.set_two_phase_commit(true);
     transaction.set_quick_repair(true);
-    rows(&transaction)?;
+    meta.rows = rows(&transaction)?;
+    let json = serde_json::to_vec(meta).map_err(|error| CheckpointError::Damaged(error.to_string()))?;
     {
         let mut table = transaction.open_table(META).map_err(redb::Error::from)?;
         table.insert(META_KEY, json.as_slice()).map_err(redb::Error::from)?;
@@ -295,22 +315,33 @@ fn write<P: Serialize>(
     Ok(())
 }
 
-/// Rows that came and went between two checkpoints never reach the file.
-fn put_rows(transaction: &WriteTransaction, delta: &Delta, last_revision: u64) -> Result<(), CheckpointError> {
+/// Rows that came and went between two checkpoints never reach the file. Returns how many there are now, when there were
+/// `count` in the last checkpoint, which was taken at `last_revision`.
+fn put_rows(
+    transaction: &WriteTransaction,
+    delta: &Delta,
+    last_revision: u64,
+    mut count: u64,
+) -> Result<u64, CheckpointError> {
     let mut table = transaction.open_table(ROWS).map_err(redb::Error::from)?;
     let garbage: HashSet<(u64, &[u8])> =
         delta.garbage.iter().map(|(revision, key)| (*revision, key.as_ref())).collect();
     for row in delta.rows.iter().filter(|row| !garbage.contains(&(row.revision, row.key.as_ref()))) {
         insert(&mut table, row)?;
+        count += 1;
     }
     for (revision, key) in garbage.into_iter().filter(|(revision, _)| *revision <= last_revision) {
-        table.remove(row_key(revision, key).as_slice()).map_err(redb::Error::from)?;
+        let removed = table.remove(row_key(revision, key).as_slice()).map_err(redb::Error::from)?;
+        if removed.is_none() || count == 0 {
+            return Err(CheckpointError::Damaged(format!("a row of revision {revision} is missing")));
+        }
+        count -= 1;
     }
-    Ok(())
+    Ok(count)
 }
 
 fn insert(table: &mut redb::Table<'_, &'static [u8], &'static [u8]>, row: &Row) -> Result<(), CheckpointError> {
-    let (key, state) = (row_key(row.revision, &row.key), encode_state(&row.state));
+    let (key, state) = encode_row(row);
     table.insert(key.as_slice(), state.as_slice()).map_err(redb::Error::from)?;
     Ok(())
 }
@@ -319,20 +350,32 @@ fn row_key(revision: u64, key: &[u8]) -> Vec<u8> {
     [&revision.to_be_bytes(), key].concat()
 }
 
-fn encode_state(state: &RowState) -> Vec<u8> {
-    let mut out = Vec::new();
-    if let RowState::Present { value, create_revision, version } = state {
+/// A checksum of key and state, and the state: nothing for a deletion.
+fn encode_row(row: &Row) -> (Vec<u8>, Vec<u8>) {
+    let key = row_key(row.revision, &row.key);
+    let mut out = vec![0; 4];
+    if let RowState::Present { value, create_revision, version } = &row.state {
         out.put_u64(*create_revision);
         out.put_u64(*version);
         out.extend_from_slice(value);
     }
-    out
+    let crc = row_crc(&key, &out[4..]);
+    out[..4].copy_from_slice(&crc.to_le_bytes());
+    (key, out)
+}
+
+fn row_crc(key: &[u8], state: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), state)
 }
 
 fn decode_row(key: &[u8], state: &[u8]) -> Result<Row, DecodeError> {
+    let mut reader = Reader::new(state);
+    let crc = reader.u32()?;
+    if crc != row_crc(key, &state[4..]) {
+        return Err(DecodeError("has a wrong checksum"));
+    }
     let (revision, key) = key.split_first_chunk::<8>().ok_or(DecodeError("ends too early"))?;
     let (revision, key) = (u64::from_be_bytes(*revision), Bytes::copy_from_slice(key));
-    let mut reader = Reader::new(state);
     if reader.is_empty() {
         return Ok(Row { revision, key, state: RowState::Deleted });
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -69,6 +70,7 @@ struct Shared {
     /// The changes so far that can fail.
     operations: u64,
     fault: Option<(u64, Fault)>,
+    sync_delay: Duration,
 }
 
 /// All that is on the disk, durable or not. Cloning shares the contents until they change.
@@ -299,6 +301,11 @@ impl SimDisk {
         self.shared().fault = Some((operation, fault));
     }
 
+    /// Lets every sync of a file take this long from now on.
+    pub(crate) fn delay_syncs(&self, delay: Duration) {
+        self.shared().sync_delay = delay;
+    }
+
     /// How many changes were tried.
     pub(crate) fn operations(&self) -> u64 {
         self.shared().operations
@@ -431,6 +438,10 @@ impl VfsFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let delay = self.disk.shared().sync_delay;
+        if !delay.is_zero() {
+            std::thread::sleep(delay);
+        }
         self.disk.shared().step(Step::Sync(self.inode))
     }
 }
