@@ -160,12 +160,10 @@ fn memory_bytes(text: &str) -> Result<u64> {
     bytes.filter(|&bytes| bytes > 0).with_context(|| format!("--memory {text}: must be a quantity such as 64Mi"))
 }
 
-/// Says on standard error why a program ended, unless it ended by its own decision.
+/// Names the limit that ended a program. What happened is on standard error already, from the sandbox.
 fn explain(report: &ExitReport) {
-    let quiet = matches!(report.reason, ExitReason::Completed | ExitReason::Error);
-    if !quiet {
-        let message = report.message.as_deref().unwrap_or("no details");
-        eprintln!("coracle: {}: {message}", report.reason.as_kubernetes());
+    if matches!(report.reason, ExitReason::OomKilled | ExitReason::FuelExhausted) {
+        eprintln!("coracle: {}", report.kubernetes_reason());
     }
 }
 
