@@ -15,7 +15,7 @@ pub struct StoreConfig {
     pub checkpoint_bytes: u64,
     /// How many events are kept for watchers that resume and for reads at an old revision.
     pub history_events_max: usize,
-    /// How many bytes of keys and new values those events may hold. What they keep in memory of older values comes on top: at
+    /// How many bytes those events, their keys and their new values may take. What they keep in memory of older values comes on top: at
     /// most one value for each key.
     pub history_bytes_max: usize,
     /// The size of a log segment file, which is written full of zeros before it is used. The first segment of a start is
@@ -36,8 +36,8 @@ impl StoreConfig {
             directory: directory.into(),
             checkpoint_interval: Duration::from_secs(30),
             checkpoint_bytes: 16 << 20,
-            history_events_max: 100_000,
-            history_bytes_max: 24 << 20,
+            history_events_max: 50_000,
+            history_bytes_max: 16 << 20,
             segment_bytes: 16 << 20,
             transaction_bytes_max: 8 << 20,
             transaction_operations_max: 1024,

@@ -50,10 +50,11 @@ impl WatchEvent {
 
     /// What the history counts for this event. The state before it is in memory already, for the event that made it.
     pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Put { entry, .. } => entry.key.len() + entry.value.len(),
-            Self::Delete { previous, .. } => previous.key.len(),
-        }
+        size_of::<Self>()
+            + match self {
+                Self::Put { entry, .. } => entry.key.len() + entry.value.len(),
+                Self::Delete { previous, .. } => previous.key.len(),
+            }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::watch::WatchEvent;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HistoryBounds {
     pub(crate) events_max: usize,
-    /// Bytes of keys and new values.
+    /// Bytes of the events themselves, keys and new values.
     pub(crate) bytes_max: usize,
 }
 

@@ -10,7 +10,7 @@ use super::{FIRST_REVISION, HistoryBounds, Index, IndexNumbers, Row, RowState, S
 use crate::types::{Condition, Entry, Operation, Transaction, TransactionOutcome};
 use crate::watch::WatchEvent;
 
-const BOUNDS: HistoryBounds = HistoryBounds { events_max: 24, bytes_max: 300 };
+const BOUNDS: HistoryBounds = HistoryBounds { events_max: 24, bytes_max: 4000 };
 
 #[derive(Clone, Debug)]
 enum Step {
