@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::deadline::in_time;
 use crate::life::PodEvent;
 
 /// Events that are remembered, so that the next one of its kind only raises a count.
@@ -118,7 +119,7 @@ impl Writer {
             while self.writes.join_next().await.is_some() {}
             let api: Api<Event> = Api::namespaced(self.client.clone(), &known.namespace);
             let patch = json!({ "count": known.count, "lastTimestamp": crate::life::time(time) });
-            let patched = api.patch(&known.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+            let patched = in_time(api.patch(&known.name, &PatchParams::default(), &Patch::Merge(patch))).await;
             if patched.is_err() {
                 self.known.remove(&key);
             }
@@ -140,7 +141,7 @@ impl Writer {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         self.writes.spawn(async move {
             let created = match serde_json::from_value(body) {
-                Ok(event) => api.create(&PostParams::default(), &event).await.map(|_| ()),
+                Ok(event) => in_time(api.create(&PostParams::default(), &event)).await.map(|_| ()),
                 Err(error) => Err(kube::Error::SerdeError(error)),
             };
             // A namespace that is being deleted takes no events: nothing is lost that anybody could read.

@@ -43,6 +43,7 @@
 
 mod agent;
 mod config;
+mod deadline;
 mod environment;
 mod events;
 mod host;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::agent::Shared;
+use crate::deadline::in_time;
 use crate::events::COMPONENT;
 use crate::host;
 use crate::life::time;
@@ -132,7 +133,7 @@ impl NodeTask {
     async fn write_due(&mut self) {
         let now = Instant::now();
         if self.node_due.at <= now {
-            match self.write_node().await {
+            match in_time(self.write_node()).await {
                 Ok(()) => {
                     self.node_due.done(self.shared.config.node_status_period);
                     self.registered.send_if_modified(|registered| !std::mem::replace(registered, true));
@@ -144,7 +145,7 @@ impl NodeTask {
             }
         }
         if self.lease_due.at <= now && self.uid.is_some() {
-            match self.renew_lease().await {
+            match in_time(self.renew_lease()).await {
                 Ok(()) => self.lease_due.done(self.shared.config.lease_renew_period),
                 Err(error) => {
                     // At first start the namespace of leases may come a moment later than the node.

@@ -156,7 +156,7 @@ impl PodWorker {
         let end = loop {
             self.take_inputs();
             self.write();
-            let over = lock(&self.view.life).is_removed() && lock(&self.view.life).is_over();
+            let over = self.view.with_life(|life| life.is_removed() && life.is_over());
             if over && self.tasks.is_empty() {
                 break End::Removed;
             }

@@ -201,7 +201,11 @@ impl Pods {
                     self.shared.registry.remove(&handle.key);
                 }
             }
-            Err(error) => tracing::error!(%error, "the task of a pod ended unexpectedly"),
+            Err(error) => {
+                // Its containers have ended with it. The next event of the pod begins anew.
+                tracing::error!(%error, "the task of a pod ended unexpectedly");
+                self.by_uid.retain(|_, handle| !handle.desired.is_closed());
+            }
         }
     }
 }

@@ -198,3 +198,6 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

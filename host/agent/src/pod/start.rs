@@ -12,6 +12,7 @@ use kube::Api;
 
 use super::{PodView, Started};
 use crate::agent::Shared;
+use crate::deadline::in_time;
 use crate::environment::{self, Facts, SourceKind, SourceName, Sources};
 use crate::life::{EventKind, FailureKind, PodEvent, StartFailure};
 use crate::runtime::{ContainerSpec, Prepared};
@@ -110,11 +111,11 @@ impl Start {
         let (client, namespace) = (self.shared.client.clone(), &self.view.key.namespace);
         let found = match kind {
             SourceKind::ConfigMap => {
-                let found = Api::<ConfigMap>::namespaced(client, namespace).get_opt(name).await;
+                let found = in_time(Api::<ConfigMap>::namespaced(client, namespace).get_opt(name)).await;
                 found.map(|map| map.map(config_map_data))
             }
             SourceKind::Secret => {
-                let found = Api::<Secret>::namespaced(client, namespace).get_opt(name).await;
+                let found = in_time(Api::<Secret>::namespaced(client, namespace).get_opt(name)).await;
                 let bytes =
                     |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
                 found.map(|secret| secret.map(|secret| bytes(secret).collect()))

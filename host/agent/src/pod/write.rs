@@ -13,6 +13,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
 
 use crate::agent::Shared;
+use crate::deadline::in_time;
 use crate::events::COMPONENT;
 
 /// First and longest wait after a write that failed.
@@ -84,8 +85,9 @@ impl Writer {
         if self.gone || self.under_way.is_some() {
             return None;
         }
-        let times = self.retry.map(|(time, _)| time).into_iter().chain(self.held_until);
-        times.min().map(|time| time.saturating_duration_since(Instant::now()))
+        let retry = self.retry.map(|(time, _)| time);
+        let due = retry.into_iter().chain(self.held_until).max();
+        due.map(|time| time.saturating_duration_since(Instant::now()))
     }
 
     /// Sees to it that the API gets this status, and after it the deletion if that was asked for.
@@ -99,6 +101,8 @@ impl Writer {
             self.held_until = None;
             if self.finalize {
                 self.under_way = Some((None, self.delete()));
+            } else {
+                self.retry = None;
             }
             return;
         }
@@ -154,7 +158,7 @@ impl Writer {
         let patch = json!({ "metadata": { "uid": self.uid }, "status": status });
         let (api, name) = (self.api.clone(), self.name.clone());
         let params = PatchParams { field_manager: Some(COMPONENT.to_owned()), ..PatchParams::default() };
-        async move { api.patch_status(&name, &params, &Patch::Strategic(patch)).await.map(|_| ()) }.boxed()
+        async move { in_time(api.patch_status(&name, &params, &Patch::Strategic(patch))).await.map(|_| ()) }.boxed()
     }
 
     fn delete(&self) -> Write {
@@ -165,6 +169,6 @@ impl Writer {
             preconditions: Some(preconditions),
             ..DeleteParams::default()
         };
-        async move { api.delete(&name, &params).await.map(|_| ()) }.boxed()
+        async move { in_time(api.delete(&name, &params)).await.map(|_| ()) }.boxed()
     }
 }
