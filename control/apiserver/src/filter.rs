@@ -1,11 +1,9 @@
 //! Which objects of a collection a request is about.
 
-use std::borrow::Cow;
-
 use coracle_control_api::kind::Kind;
 use coracle_control_api::selector::{FieldRequirement, FieldSelector, LabelSelector};
 use coracle_control_api::status::Status;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::query::Query;
 use crate::stored;
@@ -57,22 +55,30 @@ impl Filter {
     }
 }
 
-/// Compares without decoding where the field is a text at the place that its label names, which is nearly always.
+/// Compares one field without decoding the whole object.
 fn field_matches(kind: &Kind, stored: &[u8], requirement: &FieldRequirement) -> bool {
-    let path: Vec<&str> = requirement.field.split('.').collect();
-    let raw = match path.split_first() {
-        Some((&"metadata", rest)) => stored::metadata(stored).and_then(|metadata| stored::find(metadata, rest)),
-        _ => stored::find(stored, &path),
-    };
-    let value: Option<Cow<'_, str>> = raw
-        .filter(|raw| path.len() > 1 && raw.first() == Some(&b'"'))
-        .and_then(|raw| serde_json::from_slice::<String>(raw).ok())
-        .map(Cow::Owned);
-    let value = value.unwrap_or_else(|| {
-        let object: Value = serde_json::from_slice(stored).unwrap_or_default();
-        Cow::Owned(kind.field_value(&object, &requirement.field).unwrap_or_default())
-    });
+    let object = part_of_interest(stored, &requirement.field);
+    let value = kind.field_value(&object, &requirement.field).unwrap_or_default();
     (value == requirement.value) == requirement.equal
+}
+
+/// What the value of a field's label can depend on. Of `spec.nodeName` that is the members of `spec` whose names begin with
+/// `nodeName`: a label spells the path of its value, but for lists that go with it (`podIP`, `podIPs`). A label of one
+/// word may depend on anything.
+fn part_of_interest(stored: &[u8], label: &str) -> Value {
+    let Some((part, rest)) = label.split_once('.') else { return serde_json::from_slice(stored).unwrap_or_default() };
+    let field = rest.split('.').next().unwrap_or(rest);
+    let mut members = Map::new();
+    if let Some(raw) = stored::find(stored, &[part]) {
+        for (name, value) in stored::members(raw) {
+            if name.starts_with(field.as_bytes())
+                && let (Ok(name), Ok(value)) = (std::str::from_utf8(name), serde_json::from_slice(&raw[value]))
+            {
+                members.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Value::Object([(part.to_owned(), Value::Object(members))].into_iter().collect())
 }
 
 /// Upstream's two ways to say that a field cannot be selected by.
@@ -83,3 +89,6 @@ fn unknown_field(kind: &Kind, field: &str) -> String {
         format!("field label not supported: {field}")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,7 +151,7 @@ fn layout(stored: &[u8]) -> Option<Layout> {
 }
 
 /// The members of a JSON object without white space: raw key (escapes not resolved) and the range of the value.
-fn members(json: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
+pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
     let mut position = 1;
     let valid = json.first() == Some(&b'{');
     std::iter::from_fn(move || {
