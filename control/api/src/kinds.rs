@@ -8,17 +8,25 @@ pub(crate) mod age;
 mod binding;
 pub(crate) mod columns;
 mod config_map;
+mod endpoint_slice;
 mod event;
 pub(crate) mod fields;
+mod ingress;
 mod lease;
 pub mod namespace;
+mod network_policy;
 mod node;
 pub mod object_meta;
 pub mod pod;
+mod pod_disruption_budget;
 mod pod_template;
+pub mod priority_class;
+pub mod rbac;
 mod review;
+mod runtime_class;
 mod secret;
 mod service_account;
+pub(crate) mod spec_status;
 pub mod validation;
 
 use std::sync::{Arc, LazyLock};
@@ -56,6 +64,17 @@ pub fn find_kind(group: &str, version: &str, name: &str) -> Option<&'static Arc<
         .find(|kind| kind.kind == name && kind.group == group && kind.version == version)
 }
 
+/// Kinds that say what others may do, and how they find each other.
+const POLICIES: &[fn() -> Kind] = &[
+    ingress::class_kind,
+    ingress::kind,
+    network_policy::kind,
+    pod_disruption_budget::kind,
+    priority_class::kind,
+    runtime_class::kind,
+    endpoint_slice::kind,
+];
+
 fn table() -> Vec<Kind> {
     let mut kinds = vec![
         binding::binding_kind(),
@@ -70,6 +89,8 @@ fn table() -> Vec<Kind> {
         event::group_kind(),
         lease::kind(),
     ];
+    kinds.extend(POLICIES.iter().map(|kind| kind()));
+    kinds.extend(rbac::kinds());
     kinds.extend(review::authentication_kinds());
     kinds.extend(review::authorization_kinds());
     kinds

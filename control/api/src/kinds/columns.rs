@@ -59,6 +59,15 @@ pub(crate) fn or_none(text: &str) -> Value {
     Value::from(if text.is_empty() { NONE } else { text })
 }
 
+/// The first bytes of a text that is too long for a column, as upstream cuts it.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(bytes_max.saturating_sub(3)).collect();
+    format!("{head}...")
+}
+
 static NAME_AND_CREATED_AT: LazyLock<Vec<Column>> =
     LazyLock::new(|| vec![name(), Column { kind: Cow::Borrowed("date"), ..text("Created At", AGE) }]);
 

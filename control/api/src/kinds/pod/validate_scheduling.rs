@@ -185,7 +185,7 @@ fn label_keys(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, term: &Value) 
     }
 }
 
-pub(super) fn tolerations(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, tolerations: &[Value]) {
+pub(crate) fn tolerations(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, tolerations: &[Value]) {
     for (index, toleration) in tolerations.iter().enumerate() {
         self::toleration(errors, &path.index(index), toleration);
     }

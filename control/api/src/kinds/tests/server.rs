@@ -147,6 +147,7 @@ impl Server {
         default(kind, &mut object);
         admit(kind, &mut object)?;
         kind.prepare_create(&mut object);
+        fill_zeros(address.target().schema, &mut object);
         if let Some(metadata) = fields::object_mut(&mut object, "metadata") {
             fields::set(metadata, "uid", "00000000-0000-0000-0000-000000000000");
             fields::set(metadata, "creationTimestamp", "2026-01-01T00:00:00Z");
@@ -235,6 +236,7 @@ impl Server {
         }
         default(kind, &mut new);
         kind.prepare_update(part, &mut new, old);
+        fill_zeros(address.target().schema, &mut new);
         let errors = kind.validate_update(part, &new, old);
         if !errors.is_empty() {
             return Err(Status::invalid(&kind.group, &kind.kind, address.name, &errors));
