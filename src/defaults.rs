@@ -19,8 +19,9 @@ pub(crate) const ARTIFACT_CACHE_BYTES_MAX: u64 = 4 << 30;
 /// a mistaken path to a disk image from being read into memory.
 pub(crate) const IMAGE_FILE_BYTES_MAX: u64 = 512 << 20;
 
-/// What the log shows when `CORACLE_LOG` is not set.
-pub(crate) const LOG_FILTER: &str = "warn";
+/// What the log shows when `CORACLE_LOG` is not set. openraft warns of its own start-up races, which are settled by
+/// themselves and tell a user nothing.
+pub(crate) const LOG_FILTER: &str = "warn,openraft=error";
 
 /// How long the demo waits for each of its steps.
 pub(crate) const DEMO_STEP_TIMEOUT: Duration = Duration::from_secs(60);

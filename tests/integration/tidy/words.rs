@@ -50,6 +50,7 @@ const PURE: &[&str] = &[
     "control/scheduler/src/pod",
     "control/scheduler/src/resources",
     "control/scheduler/src/snapshot",
+    "host/agent/src/life",
     "control/controllers/src/node_lifecycle/plan",
     "control/controllers/src/owner_garbage/graph",
     "control/controllers/src/owner_garbage/plan",
