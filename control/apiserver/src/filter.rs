@@ -33,6 +33,13 @@ impl Filter {
         Ok(Self { labels, fields })
     }
 
+    /// The same for one name only.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        let field = "metadata.name".to_owned();
+        self.fields.requirements.push(FieldRequirement { field, value: name.to_owned(), equal: true });
+        self
+    }
+
     /// Whether every object matches.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

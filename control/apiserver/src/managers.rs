@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use coracle_control_api::apply::{self, Writer};
+use coracle_control_api::decode::FieldValidation;
 use coracle_control_api::kind::Part;
 use coracle_control_api::status::Status;
 use serde_json::Value;
@@ -51,10 +52,11 @@ pub(crate) fn track_update(
 ///
 /// # Errors
 /// 400 for what is no YAML object.
-pub(crate) fn read_apply(body: &Bytes) -> Result<Value, Status> {
+pub(crate) fn read_apply(body: &Bytes, validation: FieldValidation) -> Result<Value, Status> {
     let value = match serde_json::from_slice::<Value>(body) {
         Ok(value) => value,
-        Err(_) => parse_yaml(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
+        Err(_) => parse_yaml(body, validation)
+            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?,
     };
     if value.is_object() {
         return Ok(value);

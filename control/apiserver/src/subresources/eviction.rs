@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use coracle_control_api::decode::FieldValidation;
 use coracle_control_api::meta;
 use coracle_control_api::selector::LabelSelector;
 use coracle_control_api::status::{Status, StatusCause};
@@ -24,7 +25,8 @@ pub(super) async fn evict(call: &ResourceCall, request: Request<Body>) -> Result
     let options = WriteOptions::parse(call, "CreateOptions")?;
     let format = body_format(&call.headers)?;
     let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
-    let bytes = body::to_json(bytes, format, body::request_type("io.k8s.api.policy.v1.Eviction")?)?;
+    let bytes =
+        body::to_json(bytes, format, body::request_type("io.k8s.api.policy.v1.Eviction")?, FieldValidation::Warn)?;
     let eviction: Value = serde_json::from_slice(&bytes).map_err(|error| {
         Status::bad_request(format!("the object provided is unrecognized (must be of type Eviction): {error}"))
     })?;

@@ -36,7 +36,7 @@ pub(crate) async fn read_object(
     let format = body_format(&call.headers)?;
     let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
     let target = pipeline::target(kind)?;
-    let bytes = body::to_json(bytes, format, target.schema)?;
+    let bytes = body::to_json(bytes, format, target.schema, validation)?;
     let mut decoded = decode(&bytes, &target, validation)?;
     pipeline::complete(kind, target.schema, &mut decoded.object);
     Ok(decoded)

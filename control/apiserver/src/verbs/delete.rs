@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use coracle_control_api::decode::FieldValidation;
 use coracle_control_api::kind::Kind;
 use coracle_control_api::meta;
 use coracle_control_api::status::{FieldError, Status};
@@ -62,7 +63,7 @@ impl DeleteOptions {
         let options = if bytes.is_empty() {
             Self::from_query(&call.query)?
         } else {
-            Self::from_body(&body::to_json(bytes, format, body::request_type(DELETE_OPTIONS)?)?)?
+            Self::from_body(&body::to_json(bytes, format, body::request_type(DELETE_OPTIONS)?, FieldValidation::Warn)?)?
         };
         options.check()?;
         Ok(options)

@@ -46,7 +46,7 @@ pub(crate) async fn patch(call: &ResourceCall, part: Part, request: Request<Body
             Ok(written_answer(call, written, Vec::new(), agreed))
         }
         Patch::Apply => {
-            let config = managers::read_apply(&bytes)?;
+            let config = managers::read_apply(&bytes, options.validation)?;
             let written = apply(call, part, &config, &options).await?;
             Ok(written_answer(call, written, Vec::new(), agreed))
         }

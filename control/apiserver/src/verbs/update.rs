@@ -7,6 +7,7 @@ use coracle_control_api::status::Status;
 use http::Request;
 use serde_json::Value;
 
+use crate::authorization::{Attributes, authorize};
 use crate::call::{Answer, ResourceCall};
 use crate::managers;
 use crate::pipeline::{self, MakeNew, NewState};
@@ -41,6 +42,7 @@ async fn create_instead(
         return Err(call.not_found(call.name()));
     }
     meta::set_uid(&mut object, "");
+    authorize(&call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
     pipeline::create(call, object, options).await
 }
 
@@ -53,8 +55,25 @@ struct Replacement<'a> {
 
 impl MakeNew for Replacement<'_> {
     fn make(&mut self, call: &ResourceCall, current: &Value) -> Result<NewState, Status> {
+        check_uid(call, self.object, current)?;
         let mut object = self.object.clone();
         managers::track_update(call, self.part, current, &mut object, self.options)?;
         Ok(NewState { object, warnings: Vec::new() })
     }
+}
+
+/// An object that names a uid means that one, and not a later object of the same name.
+fn check_uid(call: &ResourceCall, object: &Value, current: &Value) -> Result<(), Status> {
+    let (wanted, known) = (meta::uid(object), meta::uid(current));
+    if wanted.is_empty() || wanted == known {
+        return Ok(());
+    }
+    let place = if call.namespace().is_empty() { String::new() } else { format!("{}/", call.namespace()) };
+    let cause = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{}/{place}{}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: UID in precondition: {wanted}, UID in object meta: {known}",
+        call.kind.plural,
+        call.name()
+    );
+    Err(Status::conflict(&call.kind.group, &call.kind.plural, call.name(), &cause))
 }

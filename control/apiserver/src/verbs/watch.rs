@@ -37,6 +37,8 @@ pub(crate) async fn watch(call: &ResourceCall) -> Answer {
     }
     let options = ListOptions::parse(&call.query, true)?;
     let filter = Filter::parse(&call.kind, &call.query)?;
+    // The old paths below `/watch/` may name one object.
+    let filter = if call.name().is_empty() { filter } else { filter.named(call.name()) };
     let stream = open(call, options, filter, agreed).await?;
     let body = Body::from_stream(futures::stream::unfold(stream, |mut stream| async move {
         let chunk = stream.next().await?;

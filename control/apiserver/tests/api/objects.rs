@@ -29,6 +29,17 @@ async fn a_write_on_an_old_version_conflicts() {
 }
 
 #[tokio::test]
+async fn an_update_of_another_object_of_that_name_conflicts() {
+    let api = Api::start().await;
+    let old = api.config_map("x", json!({"a": "1"})).await.check(201);
+    api.delete(&format!("{MAPS}/x")).await.check(200);
+    api.config_map("x", json!({"a": "2"})).await.check(201);
+    let body = json!({"metadata": {"name": "x", "uid": old.body["metadata"]["uid"]}});
+    let answer = api.put(&format!("{MAPS}/x"), body).await.check(409);
+    assert!(answer.message().contains("Precondition failed: UID in precondition"), "{}", answer.message());
+}
+
+#[tokio::test]
 async fn concurrent_patches_are_all_made() {
     let api = Api::start().await;
     api.config_map("x", json!({})).await.check(201);
@@ -124,6 +135,11 @@ async fn bodies_may_be_yaml_or_protobuf_and_answers_yaml() {
     let headers = [("content-type", "application/vnd.kubernetes.protobuf")];
     let answer = api.admin().call("POST", MAPS, &headers, protobuf).await.check(201);
     assert_eq!(answer.body["metadata"]["name"], "p");
+    let octal = b"metadata: {name: o}\nspec: {containers: [{name: c, image: i}], volumes: [{name: v, configMap: {name: x, defaultMode: 0644}}]}\n";
+    let pods = "/api/v1/namespaces/default/pods";
+    let answer =
+        api.admin().call("POST", pods, &[("content-type", "application/yaml")], octal.to_vec()).await.check(201);
+    assert_eq!(answer.body["spec"]["volumes"][0]["configMap"]["defaultMode"], 0o644);
     api.admin().call("POST", MAPS, &[("content-type", "text/plain")], b"{}".to_vec()).await.check(415);
 }
 

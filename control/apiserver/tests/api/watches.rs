@@ -144,3 +144,12 @@ async fn many_watchers_see_every_change_in_order() {
     }));
     tokio::join!(writes, reads);
 }
+
+#[tokio::test]
+async fn the_old_watch_paths_may_name_an_object() {
+    let api = Api::start().await;
+    let mut events = api.watch("/api/v1/watch/namespaces/default/configmaps/b").await;
+    api.config_map("a", json!({})).await.check(201);
+    api.config_map("b", json!({})).await.check(201);
+    assert_eq!(events.next_name().await, pair("ADDED", "b"));
+}
