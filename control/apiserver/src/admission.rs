@@ -17,6 +17,7 @@ use coracle_control_api::status::Status;
 use coracle_control_store::{Condition, Snapshot};
 use serde_json::Value;
 
+use crate::authorization::check_escalation;
 use crate::call::ResourceCall;
 use crate::config::ADMISSION_PLUGINS;
 
@@ -89,6 +90,8 @@ impl Admission {
     /// # Errors
     /// What the first plugin that refuses says.
     pub(crate) async fn validate(&self, request: &Request<'_>, object: Option<&Value>) -> Result<(), Status> {
+        // No plugin, so that it cannot be switched off.
+        check_escalation(request, object)?;
         for plugin in &self.plugins {
             match *plugin {
                 "NamespaceLifecycle" if request.action == Action::Delete => {

@@ -9,12 +9,15 @@ use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::authorization::{Attributes, refusal};
 use crate::config::StaticToken;
 use crate::request_info::decode;
-use crate::user::{AUTHENTICATED, MASTERS, UserInfo};
+use crate::user::{AUTHENTICATED, UserInfo};
 
 /// The user that stands for nobody.
 pub(crate) const ANONYMOUS: &str = "system:anonymous";
+/// The group of the resources that stand for parts of an identity.
+const IDENTITY: &str = "authentication.k8s.io";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// The static tokens, found by their digest, so that a lookup takes the same time however much of a token is right.
@@ -86,8 +89,13 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 /// The user as which the request's author wants to act, if one is named.
 ///
 /// # Errors
-/// 403 unless the author may impersonate that user; 500 when groups are named without a user, as upstream.
-pub(crate) fn impersonate(user: &Arc<UserInfo>, headers: &HeaderMap) -> Result<Arc<UserInfo>, Status> {
+/// 403 unless the author may impersonate that user, as `allowed` says; 500 when groups are named without a user, as
+/// upstream.
+pub(crate) fn impersonate(
+    user: &Arc<UserInfo>,
+    headers: &HeaderMap,
+    allowed: &dyn Fn(&Attributes<'_>) -> bool,
+) -> Result<Arc<UserInfo>, Status> {
     const EXTRA: &str = "impersonate-extra-";
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name = text("impersonate-user");
@@ -108,13 +116,7 @@ pub(crate) fn impersonate(user: &Arc<UserInfo>, headers: &HeaderMap) -> Result<A
             Ok(Arc::clone(user))
         };
     }
-    if !user.is_in(MASTERS) {
-        let cause = format!(
-            "User {:?} cannot impersonate resource \"users\" in API group \"\" at the cluster scope",
-            user.name
-        );
-        return Err(Status::forbidden("", "users", name, &cause));
-    }
+    may_impersonate(user, name, &groups, text("impersonate-uid"), &extra, allowed)?;
     let mut groups: Vec<String> = groups.into_iter().map(str::to_owned).collect();
     if let Some((namespace, _)) = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
         && groups.is_empty()
@@ -127,6 +129,43 @@ pub(crate) fn impersonate(user: &Arc<UserInfo>, headers: &HeaderMap) -> Result<A
         groups.push(everyone.to_owned());
     }
     Ok(Arc::new(UserInfo { name: name.to_owned(), uid: text("impersonate-uid").to_owned(), groups, extra }))
+}
+
+/// Each part of the wanted identity is a resource with the verb `impersonate`.
+fn may_impersonate(
+    user: &UserInfo,
+    name: &str,
+    groups: &[&str],
+    uid: &str,
+    extra: &[(String, Vec<String>)],
+    allowed: &dyn Fn(&Attributes<'_>) -> bool,
+) -> Result<(), Status> {
+    let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    let mut wanted = vec![match account {
+        Some((namespace, name)) => Attributes { resource: "serviceaccounts", namespace, name, ..Attributes::default() },
+        None => Attributes { resource: "users", name, ..Attributes::default() },
+    }];
+    let by_group = |name| Attributes { resource: "groups", name, ..Attributes::default() };
+    wanted.extend(groups.iter().copied().map(by_group));
+    if !uid.is_empty() {
+        wanted.push(Attributes { group: IDENTITY, resource: "uids", name: uid, ..Attributes::default() });
+    }
+    for (key, values) in extra {
+        wanted.extend(values.iter().map(|value| Attributes {
+            group: IDENTITY,
+            resource: "userextras",
+            subresource: key,
+            name: value,
+            ..Attributes::default()
+        }));
+    }
+    for mut attributes in wanted {
+        attributes.verb = "impersonate";
+        if !allowed(&attributes) {
+            return Err(refusal(user, &attributes, ""));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The objects that every cluster has from its first start.
 
+pub(crate) mod roles;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coracle_control_api::kinds;
+use coracle_control_api::kinds::{self, priority_class};
 use coracle_control_api::meta;
 use coracle_control_store::{Condition, Operation, Transaction, TransactionOutcome};
 use jiff::Timestamp;
@@ -14,6 +16,11 @@ use crate::server::{BootstrapError, Shared};
 use crate::stored;
 
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+/// What the system's priority classes are for.
+const PRIORITIES: [&str; 2] = [
+    "Used for system critical pods that must not be moved from their current node.",
+    "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+];
 /// Others may write at the same time, when several servers start.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -42,19 +49,33 @@ fn objects(now: Timestamp) -> Vec<(Bytes, Bytes)> {
     let mut objects = Vec::new();
     for namespace in NAMESPACES {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        objects.extend(make("namespaces", &body, now));
+        objects.extend(make("", "namespaces", &body, now));
         let body = json!({
             "apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": "default", "namespace": namespace},
         });
-        objects.extend(make("serviceaccounts", &body, now));
+        objects.extend(make("", "serviceaccounts", &body, now));
+    }
+    let rbac = "rbac.authorization.k8s.io";
+    for role in roles::cluster_roles() {
+        objects.extend(make(rbac, "clusterroles", &role, now));
+    }
+    for binding in roles::cluster_role_bindings() {
+        objects.extend(make(rbac, "clusterrolebindings", &binding, now));
+    }
+    for ((name, value), what) in priority_class::SYSTEM.iter().zip(PRIORITIES) {
+        let body = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
+            "description": what,
+        });
+        objects.extend(make("scheduling.k8s.io", "priorityclasses", &body, now));
     }
     objects
 }
 
 /// An object as a create of it would store it.
-fn make(plural: &str, body: &Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
-    let kind = kinds::find("", "v1", plural)?;
+fn make(group: &str, plural: &str, body: &Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
+    let kind = kinds::find(group, "v1", plural)?;
     let mut object = pipeline::canonical(kind, body)?;
     meta::set_creation_timestamp(&mut object, now);
     meta::set_uid(&mut object, &uuid::Uuid::new_v4().to_string());

@@ -9,12 +9,12 @@ use coracle_control_api::status::{FieldError, Status};
 use http::Request;
 use serde_json::{Map, Value, json};
 
-use crate::authorization::{Attributes, is_allowed};
+use crate::authorization::{Attributes, Rule, decide};
 use crate::call::ResourceCall;
 use crate::managers;
 use crate::pipeline;
 use crate::stored;
-use crate::user::{MASTERS, UserInfo};
+use crate::user::{MASTERS, NODES, UserInfo};
 use crate::verbs::create::read_object;
 use crate::verbs::get::{FORMS, object_answer};
 use crate::write_options::WriteOptions;
@@ -145,35 +145,33 @@ fn access_status(call: &ResourceCall, user: &UserInfo, review: &Value) -> Result
             path: None,
         }
     };
-    Ok(json!({"allowed": is_allowed(user, &attributes)}))
+    Ok(match decide(&call.shared.roles(), user, &attributes) {
+        Ok(reason) if reason.is_empty() => json!({"allowed": true}),
+        Ok(reason) => json!({"allowed": true, "reason": reason}),
+        Err(cause) if cause.is_empty() => json!({"allowed": false}),
+        Err(cause) => json!({"allowed": false, "reason": cause.trim_start_matches(": ")}),
+    })
 }
 
 /// What the user may do, as far as it can be told in rules.
 fn rules_status(call: &ResourceCall, review: &Value) -> Result<Value, Status> {
-    if text(review, "/spec/namespace").is_empty() {
+    let namespace = text(review, "/spec/namespace");
+    if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
-    let discovery = json!([{
-        "verbs": ["get"],
-        "nonResourceURLs":
-            ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version"],
-    }]);
+    let mut rules = call.shared.roles().rules_of(&call.user, namespace);
     if call.user.is_in(MASTERS) {
-        return Ok(json!({
-            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-            "incomplete": false,
-        }));
+        rules.extend(Rule::everything());
     }
-    let selves = json!([
-        {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
-        {
-            "verbs": ["create"],
-            "apiGroups": ["authorization.k8s.io"],
-            "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
-        },
-    ]);
-    // The built-in identities have rules by name, which this form cannot tell.
-    let known = call.user.name.starts_with("system:");
-    Ok(json!({"resourceRules": selves, "nonResourceRules": discovery, "incomplete": known}))
+    let (mut resources, mut paths) = (Vec::new(), Vec::new());
+    for rule in rules {
+        let (is_path, rule) = rule.to_value();
+        let list = if is_path { &mut paths } else { &mut resources };
+        if !list.contains(&rule) {
+            list.push(rule);
+        }
+    }
+    // The rules of nodes are about their own objects, which this form cannot tell.
+    let incomplete = call.user.is_in(NODES);
+    Ok(json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": incomplete}))
 }

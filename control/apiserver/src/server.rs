@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::answer::{compress, status_answer};
 use crate::authentication::{TokenTable, authenticate, impersonate};
-use crate::authorization::{Attributes, authorize};
+use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
 use crate::call::Call;
 use crate::catalog::Catalog;
@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     /// Cancelled when the server goes down; ends watches and other streams.
     pub(crate) shutdown: CancellationToken,
     pub(crate) tokens: TokenTable,
+    pub(crate) role_cache: RoleCache,
 }
 
 /// Why the first objects cannot be made.
@@ -81,6 +82,7 @@ impl ApiServer {
             catalog: Arc::new(Catalog::built_in()),
             openapi: OpenApi::default(),
             shutdown: CancellationToken::new(),
+            role_cache: RoleCache::default(),
             store,
             config,
             hosts,
@@ -123,6 +125,11 @@ impl ApiServer {
 }
 
 impl Shared {
+    /// The roles and bindings as they are now.
+    pub(crate) fn roles(&self) -> Arc<Roles> {
+        self.role_cache.roles(&self.store)
+    }
+
     /// Answers a request from a connection, whose author has to be established first.
     pub(crate) async fn answer_from_outside(
         self: Arc<Self>,
@@ -178,7 +185,9 @@ impl Shared {
 }
 
 async fn handle(mut call: Call, request: Request<Body>) -> Result<Response, Status> {
-    call.user = impersonate(&call.user, &call.headers)?;
-    authorize(&call.user, &Attributes::of(&call.info))?;
+    let roles = call.shared.roles();
+    let author = Arc::clone(&call.user);
+    call.user = impersonate(&author, &call.headers, &|attributes| decide(&roles, &author, attributes).is_ok())?;
+    authorize(&roles, &call.user, &Attributes::of(&call.info))?;
     if call.info.is_resource { resource::answer(call, request).await } else { system::answer(&call).await }
 }

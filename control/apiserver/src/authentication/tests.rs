@@ -43,18 +43,18 @@ fn a_certificate_is_its_subject() {
 #[test]
 fn only_masters_impersonate() {
     let asked = headers(&[("impersonate-user", "bob"), ("impersonate-group", "g"), ("impersonate-extra-a%2fb", "c")]);
-    let bob = impersonate(&Arc::new(UserInfo::admin()), &asked).unwrap();
+    let bob = impersonate(&Arc::new(UserInfo::admin()), &asked, &|_| true).unwrap();
     assert_eq!(bob.name, "bob");
     assert_eq!(bob.groups, ["g", AUTHENTICATED]);
     assert_eq!(bob.extra, [("a/b".to_owned(), vec!["c".to_owned()])]);
-    assert_eq!(impersonate(&Arc::new(UserInfo::new("alice", &[])), &asked).unwrap_err().code, 403);
+    assert_eq!(impersonate(&Arc::new(UserInfo::new("alice", &[])), &asked, &|_| false).unwrap_err().code, 403);
     let groups_only = headers(&[("impersonate-group", "g")]);
-    assert!(impersonate(&Arc::new(UserInfo::admin()), &groups_only).is_err());
+    assert!(impersonate(&Arc::new(UserInfo::admin()), &groups_only, &|_| true).is_err());
 }
 
 #[test]
 fn a_service_account_has_its_groups() {
     let asked = headers(&[("impersonate-user", "system:serviceaccount:shop:default")]);
-    let user = impersonate(&Arc::new(UserInfo::admin()), &asked).unwrap();
+    let user = impersonate(&Arc::new(UserInfo::admin()), &asked, &|_| true).unwrap();
     assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:shop", AUTHENTICATED]);
 }

@@ -1,10 +1,12 @@
 use super::*;
+use crate::bootstrap::roles::{cluster_role_bindings, cluster_roles};
 use http::Method;
+use serde_json::{Value, json};
 
 fn check(user: &UserInfo, method: &str, target: &str) -> Result<(), Status> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let info = RequestInfo::new(&Method::from_bytes(method.as_bytes()).unwrap(), path, query);
-    authorize(user, &Attributes::of(&info))
+    authorize(&Roles::new(&cluster_roles(), &[], &cluster_role_bindings(), &[]), user, &Attributes::of(&info))
 }
 
 #[test]
@@ -71,4 +73,72 @@ fn the_scheduler_binds_and_does_not_see_secrets() {
     check(&scheduler, "GET", "/api/v1/nodes").unwrap();
     check(&scheduler, "GET", "/api/v1/secrets").unwrap_err();
     check(&scheduler, "DELETE", "/api/v1/nodes/n").unwrap_err();
+}
+
+fn rules(verbs: &[&str], resources: &[&str], names: &[&str]) -> Value {
+    json!([{ "verbs": verbs, "apiGroups": [""], "resources": resources, "resourceNames": names }])
+}
+
+/// Alice reads pods and one config map in the namespace `shop`, and is bound to a role that is not there in `lab`.
+fn shop() -> Roles {
+    let role = |name: &str, rules: Value| json!({ "metadata": { "name": name, "namespace": "shop" }, "rules": rules });
+    let bind = |namespace: &str, role: &str| {
+        json!({
+            "metadata": { "name": role, "namespace": namespace },
+            "roleRef": { "kind": "Role", "name": role },
+            "subjects": [{ "kind": "User", "name": "alice" }, { "kind": "ServiceAccount", "name": "robot" }],
+        })
+    };
+    let roles = [
+        role("reader", rules(&["get", "list"], &["pods", "*/log"], &[])),
+        role("one", rules(&["get"], &["configmaps"], &["one"])),
+    ];
+    Roles::new(&[], &roles, &[], &[bind("shop", "reader"), bind("shop", "one"), bind("lab", "gone")])
+}
+
+#[test]
+fn a_role_gives_what_it_says_and_no_more() {
+    let (roles, alice) = (shop(), UserInfo::new("alice", &[]));
+    let robot = UserInfo::new("system:serviceaccount:shop:robot", &[]);
+    let asked = |user: &UserInfo, method: &str, target: &str| {
+        let info = RequestInfo::new(&Method::from_bytes(method.as_bytes()).unwrap(), target, "");
+        decide(&roles, user, &Attributes::of(&info))
+    };
+    let reason = asked(&alice, "GET", "/api/v1/namespaces/shop/pods").unwrap();
+    assert_eq!(reason, "RBAC: allowed by RoleBinding \"reader/shop\" of Role \"reader\" to User \"alice\"");
+    asked(&robot, "GET", "/api/v1/namespaces/shop/pods/p/log").unwrap();
+    asked(&alice, "GET", "/api/v1/namespaces/shop/configmaps/one").unwrap();
+    asked(&alice, "GET", "/api/v1/namespaces/shop/configmaps/two").unwrap_err();
+    asked(&alice, "GET", "/api/v1/namespaces/shop/configmaps").unwrap_err();
+    asked(&alice, "DELETE", "/api/v1/namespaces/shop/pods/p").unwrap_err();
+    asked(&alice, "GET", "/api/v1/namespaces/shop/pods/p/exec").unwrap_err();
+    asked(&alice, "GET", "/api/v1/pods").unwrap_err();
+    assert_eq!(
+        asked(&alice, "GET", "/api/v1/namespaces/lab/pods").unwrap_err(),
+        ": RBAC: role.rbac.authorization.k8s.io \"gone\" not found"
+    );
+}
+
+#[test]
+fn rights_that_are_not_held_are_told_in_upstreams_form() {
+    let read = |rules: &Value| Rule::read(Some(rules));
+    let held = read(&rules(&["get", "list"], &["pods"], &[]));
+    assert_eq!(rule::not_covered(&held, &read(&rules(&["get"], &["pods"], &["one"]))), Vec::<String>::new());
+    assert_eq!(
+        rule::not_covered(&held, &read(&rules(&["get", "delete", "patch"], &["pods", "secrets"], &[]))),
+        [
+            "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\" \"patch\"]}",
+            "{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\" \"delete\" \"patch\"]}",
+        ]
+    );
+    assert_eq!(rule::not_covered(&Rule::everything(), &held), Vec::<String>::new());
+}
+
+#[test]
+fn admin_has_what_edit_and_view_have() {
+    let roles = Roles::new(&cluster_roles(), &[], &[], &[]);
+    let of = |name: &str| roles.referenced(&json!({ "kind": "ClusterRole", "name": name }), "").unwrap().to_vec();
+    assert_eq!(rule::not_covered(&of("admin"), &of("edit")), Vec::<String>::new());
+    assert_eq!(rule::not_covered(&of("edit"), &of("view")), Vec::<String>::new());
+    assert!(!rule::not_covered(&of("view"), &of("edit")).is_empty());
 }

@@ -117,7 +117,7 @@ async fn apply(call: &ResourceCall, part: Part, config: &Value, options: &WriteO
             );
             return Err(Status::conflict(&call.kind.group, &call.kind.plural, call.name(), &cause));
         }
-        authorize(&call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
+        authorize(&call.shared.roles(), &call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
         let draft = managers::apply_to_nothing(call, config, options)?;
         match pipeline::finish_create(call, &call.kind, draft, options).await {
             // Somebody else made it in the meantime.
