@@ -64,6 +64,12 @@ pub struct Kind {
     pub unconditional_update: bool,
     /// The answer to a DELETE that removed the object is the object itself instead of a Status.
     pub delete_returns_object: bool,
+    /// A DELETE that says nothing of the dependents leaves them without an owner instead of taking them along.
+    pub orphans_dependents: bool,
+    /// The Warning that goes with every answer about this kind, for one that upstream wants nobody to use any more.
+    pub deprecation: Option<Text>,
+    /// Where the numbers behind `NAME/scale` are; `None` for a kind without that subresource.
+    pub scale: Option<ScalePaths>,
     /// What no table can say.
     pub behaviour: Arc<dyn Behaviour>,
 }
@@ -132,6 +138,26 @@ pub enum Part {
     Approval,
 }
 
+/// Where a kind has what its `scale` subresource shows, as JSON pointers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The number of replicas that is wanted: `/spec/replicas`.
+    pub spec_replicas: Text,
+    /// The number of replicas that there are: `/status/replicas`.
+    pub status_replicas: Text,
+    /// What selects the replicas: a label selector object, a map of labels, or a selector as text.
+    pub selector: Option<Text>,
+}
+
+/// What a kind needs of the server while it chooses values that may be used once in a cluster (a service's address).
+pub trait Pool {
+    /// Whether some object of the cluster holds this claim; see [`Behaviour::claims`].
+    fn is_taken(&self, claim: &str) -> bool;
+
+    /// A random number, for choosing.
+    fn random(&mut self) -> u64;
+}
+
 /// A printer column of a Table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -173,6 +199,19 @@ pub trait Behaviour: Send + Sync + fmt::Debug {
     /// True for a kind that, on an update of `part`, holds the new metadata against the rules for new objects as well.
     fn revalidates_metadata(&self, _part: Part) -> bool {
         false
+    }
+
+    /// Fills in what the server has to choose such that no other object has it, and says what cannot be had. Called
+    /// on every write of the object itself after `prepare_create` or `prepare_update` and before validation. Values that
+    /// it chose may turn out to be taken by the time of the write; the server then starts again from the request.
+    fn allocate(&self, _new: &mut Value, _old: Option<&Value>, _pool: &mut dyn Pool) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// What this object holds that no other object may hold, as names of the form `POOL/VALUE`. The server writes a
+    /// record of each claim together with the object and removes it with the object, in one transaction.
+    fn claims(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
     }
 
     /// What is wrong with an object to be created, apart from its metadata.
@@ -237,6 +276,21 @@ pub trait Behaviour: Send + Sync + fmt::Debug {
     /// Called once when `metadata.deletionTimestamp` has been set and the object stays for now.
     fn mark_deleted(&self, _object: &mut Value) {}
 
+    /// Whether a field selector may name this label, besides the labels of the metadata.
+    fn has_field_label(&self, label: &str) -> bool {
+        self.field_labels().contains(&label)
+    }
+
+    /// The type of a kind that is in no table: a custom resource.
+    fn custom_type(&self) -> Option<crate::schema::TypeRef<'_>> {
+        None
+    }
+
+    /// The OpenAPI v3 schema of such a kind, with its name, for publication.
+    fn published_schema(&self) -> Option<&Value> {
+        None
+    }
+
     /// Turns an object of this kind into the stored form, where `Kind::stored_as` names another kind.
     fn to_stored(&self, _object: &mut Value) {}
 
@@ -278,6 +332,9 @@ impl Kind {
             create_on_update: false,
             unconditional_update: true,
             delete_returns_object: false,
+            orphans_dependents: false,
+            deprecation: None,
+            scale: None,
             behaviour: Arc::new(behaviour),
             kind,
         }
@@ -344,6 +401,27 @@ impl Kind {
     pub fn returns_what_it_deletes(mut self) -> Self {
         self.delete_returns_object = true;
         self
+    }
+
+    /// A DELETE that says nothing of the dependents orphans them.
+    #[must_use]
+    pub fn orphans_dependents(mut self) -> Self {
+        self.orphans_dependents = true;
+        self
+    }
+
+    /// Every answer carries this warning.
+    #[must_use]
+    pub fn deprecated(mut self, warning: &'static str) -> Self {
+        self.deprecation = Some(Cow::Borrowed(warning));
+        self
+    }
+
+    /// Adds `NAME/scale`, which speaks autoscaling/v1 Scale.
+    #[must_use]
+    pub fn scalable(mut self, paths: ScalePaths) -> Self {
+        self.scale = Some(paths);
+        self.subresource("scale", ("autoscaling", "v1", "Scale"), PART_VERBS)
     }
 
     /// Objects are stored as those of another kind.
@@ -490,7 +568,7 @@ impl Kind {
     pub fn has_field_label(&self, label: &str) -> bool {
         label == "metadata.name"
             || (label == "metadata.namespace" && self.namespaced)
-            || self.behaviour.field_labels().contains(&label)
+            || self.behaviour.has_field_label(label)
     }
 
     /// The value that a field selector compares; `None` for a label that this kind does not have.

@@ -7,35 +7,53 @@
 pub(crate) mod age;
 mod binding;
 pub(crate) mod columns;
+mod component_status;
 mod config_map;
+mod controller_revision;
+pub mod cron_job;
+mod daemon_set;
+mod deployment;
 mod endpoint_slice;
+mod endpoints;
 mod event;
 pub(crate) mod fields;
 mod ingress;
+mod job;
 mod lease;
+mod limit_range;
 pub mod namespace;
 mod network_policy;
 mod node;
 pub mod object_meta;
+mod persistent_volume;
+mod persistent_volume_claim;
 pub mod pod;
 mod pod_disruption_budget;
 mod pod_template;
 pub mod priority_class;
 pub mod rbac;
+mod replica_set;
+mod replication_controller;
+mod resource_quota;
 mod review;
 mod runtime_class;
+pub mod scale;
 mod secret;
+pub mod service;
 mod service_account;
 pub(crate) mod spec_status;
+mod stateful_set;
 pub mod validation;
+pub(crate) mod workload;
 
 use std::sync::{Arc, LazyLock};
 
 use crate::kind::Kind;
 
 static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| table().into_iter().map(Arc::new).collect());
-static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> =
-    LazyLock::new(|| vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind())]);
+static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+    vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]
+});
 
 /// Every resource that is served, in discovery's order: by group, then by plural.
 #[must_use]
@@ -64,6 +82,17 @@ pub fn find_kind(group: &str, version: &str, name: &str) -> Option<&'static Arc<
         .find(|kind| kind.kind == name && kind.group == group && kind.version == version)
 }
 
+/// Kinds that make pods, and what they keep.
+const WORKLOADS: &[fn() -> Kind] = &[
+    controller_revision::kind,
+    daemon_set::kind,
+    deployment::kind,
+    replica_set::kind,
+    stateful_set::kind,
+    cron_job::kind,
+    job::kind,
+];
+
 /// Kinds that say what others may do, and how they find each other.
 const POLICIES: &[fn() -> Kind] = &[
     ingress::class_kind,
@@ -78,17 +107,26 @@ const POLICIES: &[fn() -> Kind] = &[
 fn table() -> Vec<Kind> {
     let mut kinds = vec![
         binding::binding_kind(),
+        component_status::kind(),
         config_map::kind(),
+        endpoints::kind(),
         event::core_kind(),
+        limit_range::kind(),
         namespace::kind(),
         node::kind(),
+        persistent_volume::kind(),
+        persistent_volume_claim::kind(),
         pod::kind(),
         pod_template::kind(),
+        replication_controller::kind(),
+        resource_quota::kind(),
         secret::kind(),
+        service::kind(),
         service_account::kind(),
         event::group_kind(),
         lease::kind(),
     ];
+    kinds.extend(WORKLOADS.iter().map(|kind| kind()));
     kinds.extend(POLICIES.iter().map(|kind| kind()));
     kinds.extend(rbac::kinds());
     kinds.extend(review::authentication_kinds());

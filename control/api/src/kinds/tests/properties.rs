@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::server::{default, now};
-use crate::kind::{Kind, Part, kinds, request_kinds};
+use crate::kind::{Kind, Part, Pool, kinds, request_kinds};
 
 const PARTS: [Part; 6] =
     [Part::Object, Part::Status, Part::Finalize, Part::EphemeralContainers, Part::Resize, Part::Approval];
@@ -109,6 +109,47 @@ const WORDS: &[&str] = &[
     "hostAliases",
     "resizePolicy",
     "ephemeral",
+    "template",
+    "jobTemplate",
+    "selector",
+    "matchLabels",
+    "replicas",
+    "strategy",
+    "updateStrategy",
+    "rollingUpdate",
+    "maxSurge",
+    "maxUnavailable",
+    "schedule",
+    "timeZone",
+    "completions",
+    "parallelism",
+    "completionMode",
+    "podFailurePolicy",
+    "rules",
+    "onExitCodes",
+    "successPolicy",
+    "volumeClaimTemplates",
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "nodePort",
+    "targetPort",
+    "sessionAffinity",
+    "sessionAffinityConfig",
+    "subsets",
+    "addresses",
+    "hard",
+    "scopes",
+    "scopeSelector",
+    "min",
+    "max",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+    "accessModes",
+    "storageClassName",
+    "hostPath",
+    "local",
 ];
 
 fn scalar() -> impl Strategy<Value = Value> {
@@ -139,6 +180,14 @@ fn scalar() -> impl Strategy<Value = Value> {
             "metadata.labels['x']",
             "limits.cpu",
             "localhost/",
+            "LoadBalancer",
+            "NodePort",
+            "ExternalName",
+            "RollingUpdate",
+            "Indexed",
+            "25%",
+            "*/5 * * * *",
+            "10.96.0.9",
         ])
         .prop_map(Value::from),
     ]
@@ -158,6 +207,20 @@ fn object() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A pool in which every other value is taken.
+struct Nothing(u64);
+
+impl Pool for Nothing {
+    fn is_taken(&self, _claim: &str) -> bool {
+        self.0 % 2 == 1
+    }
+
+    fn random(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0
+    }
+}
+
 fn exercise(kind: &Kind, new: &Value, old: &Value) {
     let mut created = new.clone();
     default(kind, &mut created);
@@ -165,6 +228,12 @@ fn exercise(kind: &Kind, new: &Value, old: &Value) {
     default(kind, &mut created);
     assert_eq!(created, again, "defaulting a {} twice changes nothing", kind.kind);
     kind.prepare_create(&mut created);
+    let mut pool = Nothing(0);
+    let _ = kind.behaviour.allocate(&mut created, None, &mut pool);
+    if let Some(paths) = &kind.scale {
+        let scale = crate::kinds::scale::of_object(paths, new);
+        crate::kinds::scale::into_object(paths, &mut new.clone(), &scale);
+    }
     for object in [new, &created] {
         let _ = kind.validate_create(object);
         let _ = kind.warnings(object, None);
@@ -180,6 +249,8 @@ fn exercise(kind: &Kind, new: &Value, old: &Value) {
     for part in PARTS {
         let mut updated = new.clone();
         kind.prepare_update(part, &mut updated, old);
+        let _ = kind.behaviour.allocate(&mut updated, Some(old), &mut pool);
+        let _ = kind.behaviour.claims(&updated);
         let _ = kind.validate_update(part, &updated, old);
         let _ = kind.validate_update(part, new, &created);
     }

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::decode::{FieldValidation, Target, decode};
-use crate::kind::{Kind, Part, find};
+use crate::kind::{Kind, Part, Pool, find, find_kind};
 use crate::kinds::fields::{self, Fields};
 use crate::kinds::pod::binding::bind;
+use crate::kinds::scale;
 use crate::patch::{PatchKind, patch};
 use crate::schema::{Schema, default_by_schema, fill_zeros};
 use crate::status::Status;
@@ -90,17 +91,38 @@ impl<'a> Address<'a> {
     }
 }
 
+/// Nothing is taken, and one number after the other is random.
+struct Free(u64);
+
+impl Pool for Free {
+    fn is_taken(&self, _claim: &str) -> bool {
+        false
+    }
+
+    fn random(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+}
+
 type Outcome = Result<(u16, Value, Vec<String>), Status>;
 
 impl Server {
     /// `None` for a request that this server has no idea of.
     pub(super) fn answer(&mut self, request: &Request<'_>) -> Option<Answer> {
         let address = Address::of(request.path)?;
+        let deprecation = address.kind.deprecation.iter().map(ToString::to_string);
         if address.has("watch=true") || address.has("watch=1") {
             return None;
         }
         let outcome = match (request.method, address.subresource) {
             ("POST", "") if address.name.is_empty() => self.create(&address, &request.body),
+            (method, "scale") if address.kind.scale.is_some() => {
+                self.scale(&address, method, request.content_type, &request.body)
+            }
+            (_, name) if !name.is_empty() && address.kind.find_subresource(name).is_none() => {
+                Err(Status::unknown_resource())
+            }
             ("POST", "binding") => self.bind(&address, &request.body),
             ("GET", "") => self.read(&address, request.accept)?,
             ("DELETE", "") if request.body.is_empty() => self.delete(&address),
@@ -121,8 +143,10 @@ impl Server {
             _ => return None,
         };
         Some(match outcome {
-            Ok((code, body, warnings)) => Answer { code, warnings, body },
-            Err(status) => Answer { code: status.http_code(), warnings: Vec::new(), body: status.to_value() },
+            Ok((code, body, warnings)) => Answer { code, warnings: deprecation.chain(warnings).collect(), body },
+            Err(status) => {
+                Answer { code: status.http_code(), warnings: deprecation.collect(), body: status.to_value() }
+            }
         })
     }
 
@@ -146,18 +170,20 @@ impl Server {
         }
         default(kind, &mut object);
         admit(kind, &mut object)?;
-        kind.prepare_create(&mut object);
-        fill_zeros(address.target().schema, &mut object);
         if let Some(metadata) = fields::object_mut(&mut object, "metadata") {
             fields::set(metadata, "uid", "00000000-0000-0000-0000-000000000000");
             fields::set(metadata, "creationTimestamp", "2026-01-01T00:00:00Z");
         }
+        kind.prepare_create(&mut object);
+        let mut errors = kind.behaviour.allocate(&mut object, None, &mut Free(self.revision));
+        fill_zeros(address.target().schema, &mut object);
         let name = object["metadata"].text("name").to_owned();
-        let errors = kind.validate_create(&object);
+        errors.extend(kind.validate_create(&object));
         if !errors.is_empty() {
             return Err(Status::invalid(&kind.group, &kind.kind, &name, &errors));
         }
         warnings.extend(kind.warnings(&object, None));
+        default(kind, &mut object);
         let key = address.key(&name);
         if self.objects.contains_key(&key) {
             return Err(Status::already_exists(&kind.group, &kind.plural, &name));
@@ -221,6 +247,30 @@ impl Server {
         self.update(address, part, decoded.object, &old, decoded.warnings)
     }
 
+    fn scale(&mut self, address: &Address<'_>, method: &str, content_type: &str, body: &str) -> Outcome {
+        let mut object = self.load(address)?;
+        let paths = address.kind.scale.as_ref().unwrap();
+        let scale = find_kind("autoscaling", "v1", "Scale").unwrap();
+        let old = scale::of_object(paths, &object);
+        let schema = Schema::builtin().find(&scale.schema).unwrap();
+        let target = Target { group: &scale.group, version: &scale.version, kind: &scale.kind, schema };
+        let new = match (method, content_type) {
+            ("GET", _) => return Ok((200, old, Vec::new())),
+            ("PUT", _) => decode(body.as_bytes(), &target, address.validation())?,
+            _ => patch(PatchKind::Merge, &old, body.as_bytes(), &target, address.validation())?,
+        };
+        let mut new = new.object;
+        default(scale, &mut new);
+        let errors = scale.behaviour.validate_create(&new);
+        if !errors.is_empty() {
+            return Err(Status::invalid(&scale.group, &scale.kind, address.name, &errors));
+        }
+        let old = object.clone();
+        scale::into_object(paths, &mut object, &new);
+        let (_, object, _) = self.update(address, Part::Object, object, &old, Vec::new())?;
+        Ok((200, scale::of_object(paths, &object), Vec::new()))
+    }
+
     fn update(
         &mut self,
         address: &Address<'_>,
@@ -236,8 +286,12 @@ impl Server {
         }
         default(kind, &mut new);
         kind.prepare_update(part, &mut new, old);
+        let mut errors = match part {
+            Part::Object => kind.behaviour.allocate(&mut new, Some(old), &mut Free(self.revision)),
+            _ => Vec::new(),
+        };
         fill_zeros(address.target().schema, &mut new);
-        let errors = kind.validate_update(part, &new, old);
+        errors.extend(kind.validate_update(part, &new, old));
         if !errors.is_empty() {
             return Err(Status::invalid(&kind.group, &kind.kind, address.name, &errors));
         }
@@ -253,6 +307,10 @@ impl Server {
 
     fn delete(&mut self, address: &Address<'_>) -> Outcome {
         let mut object = self.load(address)?;
+        if address.kind.orphans_dependents {
+            object["metadata"]["finalizers"] = json!(["orphan"]);
+            object["metadata"]["generation"] = json!(2);
+        }
         if !object["metadata"].list("finalizers").is_empty() {
             object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
@@ -366,6 +424,9 @@ pub(super) fn default(kind: &Kind, object: &mut Value) {
 /// What the admission plugins of the recorded server did to these kinds.
 fn admit(kind: &Kind, object: &mut Value) -> Result<(), Status> {
     match &*kind.kind {
+        "PersistentVolumeClaim" => {
+            object["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+        }
         "Node" => {
             let taint = json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" });
             object["spec"]["taints"] = json!([taint]);
