@@ -46,7 +46,7 @@ mod write_options;
 mod admission;
 mod bootstrap;
 mod filter;
-mod managers;
+mod field_owners;
 mod openapi;
 mod pipeline;
 mod reviews;

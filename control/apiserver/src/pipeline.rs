@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::admission::{self, Action};
 use crate::call::{ResourceCall, decode, view};
-use crate::managers;
+use crate::field_owners;
 use crate::stored;
 use crate::write_options::WriteOptions;
 
@@ -102,7 +102,7 @@ pub(crate) async fn create(call: &ResourceCall, mut object: Value, options: &Wri
         return Err(Status::unclassified("resourceVersion should not be set on objects to be created"));
     }
     wipe_system_fields(&mut object);
-    managers::track_create(call, &mut object, options)?;
+    field_owners::track_create(call, &mut object, options)?;
     finish_create(call, kind, object, options).await
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authorization::{Attributes, Rule, decide};
 use crate::call::ResourceCall;
-use crate::managers;
+use crate::field_owners;
 use crate::pipeline;
 use crate::stored;
 use crate::user::{MASTERS, NODES, UserInfo};
@@ -34,7 +34,7 @@ pub(crate) async fn answer(call: &ResourceCall, request: Request<Body>) -> Resul
     let decoded = read_object(call, &call.kind, request, options.validation).await?;
     let mut review = decoded.object;
     pipeline::ensure_namespace(call, &mut review)?;
-    managers::track_create(call, &mut review, &options)?;
+    field_owners::track_create(call, &mut review, &options)?;
     let status = match &*call.kind.kind {
         "SelfSubjectReview" => {
             meta::set_creation_timestamp(&mut review, call.now);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::authorization::{Attributes, authorize};
 use crate::body;
 use crate::call::{Answer, ResourceCall};
-use crate::managers;
+use crate::field_owners;
 use crate::negotiation::content_type;
 use crate::pipeline::{self, MakeNew, NewState, Written};
 use crate::verbs::create::written_answer;
@@ -46,7 +46,7 @@ pub(crate) async fn patch(call: &ResourceCall, part: Part, request: Request<Body
             Ok(written_answer(call, written, Vec::new(), agreed))
         }
         Patch::Apply => {
-            let config = managers::read_apply(&bytes, options.validation)?;
+            let config = field_owners::read_apply(&bytes, options.validation)?;
             let written = apply(call, part, &config, &options).await?;
             Ok(written_answer(call, written, Vec::new(), agreed))
         }
@@ -84,7 +84,7 @@ impl MakeNew for Change<'_> {
         let mut object = decoded.object;
         pipeline::complete(&call.kind, target.schema, &mut object);
         check_identity(call, &object)?;
-        managers::track_update(call, self.part, current, &mut object, self.options)?;
+        field_owners::track_update(call, self.part, current, &mut object, self.options)?;
         Ok(NewState { object, warnings: decoded.warnings })
     }
 }
@@ -118,7 +118,7 @@ async fn apply(call: &ResourceCall, part: Part, config: &Value, options: &WriteO
             return Err(Status::conflict(&call.kind.group, &call.kind.plural, call.name(), &cause));
         }
         authorize(&call.shared.roles(), &call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
-        let draft = managers::apply_to_nothing(call, config, options)?;
+        let draft = field_owners::apply_to_nothing(call, config, options)?;
         match pipeline::finish_create(call, &call.kind, draft, options).await {
             // Somebody else made it in the meantime.
             Err(status) if status.reason == coracle_control_api::status::Reason::AlreadyExists => {}
@@ -135,6 +135,6 @@ struct Merge<'a> {
 
 impl MakeNew for Merge<'_> {
     fn make(&mut self, call: &ResourceCall, current: &Value) -> Result<NewState, Status> {
-        managers::apply(call, self.part, current, self.config, self.options)
+        field_owners::apply(call, self.part, current, self.config, self.options)
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::authorization::{Attributes, authorize};
 use crate::call::{Answer, ResourceCall};
-use crate::managers;
+use crate::field_owners;
 use crate::pipeline::{self, MakeNew, NewState};
 use crate::verbs::create::{read_object, written_answer};
 use crate::verbs::get::FORMS;
@@ -57,7 +57,7 @@ impl MakeNew for Replacement<'_> {
     fn make(&mut self, call: &ResourceCall, current: &Value) -> Result<NewState, Status> {
         check_uid(call, self.object, current)?;
         let mut object = self.object.clone();
-        managers::track_update(call, self.part, current, &mut object, self.options)?;
+        field_owners::track_update(call, self.part, current, &mut object, self.options)?;
         Ok(NewState { object, warnings: Vec::new() })
     }
 }
