@@ -11,6 +11,7 @@ mod component_status;
 mod config_map;
 mod controller_revision;
 pub mod cron_job;
+pub mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod endpoint_slice;
@@ -51,9 +52,8 @@ use std::sync::{Arc, LazyLock};
 use crate::kind::Kind;
 
 static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| table().into_iter().map(Arc::new).collect());
-static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
-    vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]
-});
+static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> =
+    LazyLock::new(|| vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]);
 
 /// Every resource that is served, in discovery's order: by group, then by plural.
 #[must_use]
@@ -125,6 +125,7 @@ fn table() -> Vec<Kind> {
         service_account::kind(),
         event::group_kind(),
         lease::kind(),
+        custom_resource_definition::kind(),
     ];
     kinds.extend(WORKLOADS.iter().map(|kind| kind()));
     kinds.extend(POLICIES.iter().map(|kind| kind()));

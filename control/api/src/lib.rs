@@ -21,6 +21,7 @@
 #![deny(missing_docs)]
 
 pub mod apply;
+pub mod custom;
 pub mod decode;
 pub mod go_text;
 pub mod kind;

@@ -262,7 +262,7 @@ fn empty(ty: TypeRef<'_>) -> Value {
         Shape::Quantity => Value::from("0"),
         Shape::Struct(_) | Shape::Map(_) => Value::Object(Map::new()),
         Shape::List(..) => Value::Array(Vec::new()),
-        Shape::Time | Shape::MicroTime | Shape::IntOrString | Shape::Any => Value::Null,
+        Shape::Time | Shape::MicroTime | Shape::IntOrString | Shape::Any | Shape::Deduced => Value::Null,
     }
 }
 

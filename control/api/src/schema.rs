@@ -9,6 +9,7 @@
 //! keeps an explicit empty value (`replicas: 0` stays).
 
 mod openapi;
+pub mod structural;
 mod table;
 mod zeros;
 
@@ -33,6 +34,8 @@ pub struct Schema {
     version: Text,
     types: Vec<Type>,
     names: HashMap<Text, TypeId>,
+    /// The type of a custom resource with the rules by which its objects are read; see [`structural`].
+    custom: Option<(TypeId, structural::Structural)>,
 }
 
 /// One type.
@@ -43,6 +46,8 @@ pub struct Type {
     shape: Shape,
     /// One owner and one value for the whole (`x-kubernetes-map-type: atomic`); lists say it in [`ListType`].
     atomic: bool,
+    /// The type of the values of fields that a struct does not name, where those are kept.
+    rest: Option<TypeId>,
     openapi: Option<Box<openapi::Extras>>,
 }
 
@@ -77,6 +82,8 @@ pub enum Shape {
     IntOrString,
     /// Any JSON, kept as it is: a raw extension.
     Any,
+    /// Any JSON in a custom resource that says nothing of it: maps have an owner for each entry, lists and scalars one.
+    Deduced,
 }
 
 /// How two owners' lists come together.
@@ -212,6 +219,18 @@ impl<'a> TypeRef<'a> {
         }
     }
 
+    /// The type of the values of fields that the struct does not name, where those are kept.
+    #[must_use]
+    pub fn rest(self) -> Option<TypeRef<'a>> {
+        self.inner().rest.map(|id| TypeRef { schema: self.schema, id })
+    }
+
+    /// The rules by which objects are read, if this is the type of a custom resource.
+    #[must_use]
+    pub fn structural(self) -> Option<&'a structural::Structural> {
+        self.schema.custom.as_ref().filter(|(root, _)| *root == self.id).map(|(_, structural)| structural)
+    }
+
     /// How a list merges; `None` for other shapes.
     #[must_use]
     pub fn list_type(self) -> Option<&'a ListType> {
@@ -227,6 +246,7 @@ impl<'a> TypeRef<'a> {
         match self.shape() {
             Shape::Struct(_) | Shape::Map(_) => self.inner().atomic,
             Shape::List(_, list_type) => *list_type == ListType::Atomic,
+            Shape::Deduced => false,
             _ => true,
         }
     }
@@ -234,7 +254,10 @@ impl<'a> TypeRef<'a> {
     /// True when every value is a JSON scalar.
     #[must_use]
     pub fn is_scalar(self) -> bool {
-        !matches!(self.shape(), Shape::Struct(_) | Shape::Map(_) | Shape::List(..) | Shape::Any)
+        !matches!(
+            self.shape(),
+            Shape::Struct(_) | Shape::Map(_) | Shape::List(..) | Shape::Any | Shape::Deduced
+        )
     }
 
     /// How Go prints the type: `v1.PodSpec`, `[]v1.Container`, `map[string]string`.
@@ -301,7 +324,7 @@ impl SchemaBuilder {
     /// An empty schema.
     #[must_use]
     pub fn new(version: impl Into<Text>) -> Self {
-        Self { schema: Schema { version: version.into(), types: Vec::new(), names: HashMap::new() } }
+        Self { schema: Schema { version: version.into(), types: Vec::new(), names: HashMap::new(), custom: None } }
     }
 
     /// Adds a type. A name makes it findable; a later type of the same name takes its place.
@@ -311,7 +334,7 @@ impl SchemaBuilder {
         if !name.is_empty() {
             self.schema.names.insert(name.clone(), id);
         }
-        self.schema.types.push(Type { name, shape, atomic, openapi: None });
+        self.schema.types.push(Type { name, shape, atomic, rest: None, openapi: None });
         id
     }
 

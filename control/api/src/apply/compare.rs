@@ -2,7 +2,7 @@
 
 use super::field_set::FieldSet;
 use super::path::PathElement;
-use super::typed::{Kind, child_type, equal, item_element, kind_of};
+use super::typed::{Kind, child_type, equal, item_element, kind_of_values};
 use crate::schema::TypeRef;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
@@ -148,7 +148,7 @@ fn is_empty(value: Option<&Value>) -> bool {
 
 /// From one value to another, of which one may be absent.
 fn difference(schema: TypeRef<'_>, old: Option<&Value>, new: Option<&Value>) -> Result<Difference, String> {
-    let kind = kind_of(schema);
+    let kind = kind_of_values(schema, old, new);
     let mut out = Difference::default();
     if kind == Kind::Leaf || (is_empty(old) && is_empty(new)) {
         match (old, new) {

@@ -1,7 +1,7 @@
 //! Merges a configuration into an object: its leaves win, nothing is removed.
 
 use super::path::PathElement;
-use super::typed::{Kind, child_type, item_element, kind_of};
+use super::typed::{Kind, child_type, item_element, kind_of_values};
 use crate::schema::TypeRef;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ fn is_empty(value: Option<&Value>) -> bool {
 }
 
 fn merge_at(schema: TypeRef<'_>, live: Option<&Value>, config: Option<&Value>) -> Result<Option<Value>, String> {
-    let kind = kind_of(schema);
+    let kind = kind_of_values(schema, live, config);
     if kind == Kind::Leaf || (is_empty(live) && is_empty(config)) {
         return Ok(config.or(live).cloned());
     }

@@ -2,7 +2,7 @@
 
 use super::field_set::FieldSet;
 use super::path::PathElement;
-use super::typed::{Kind, child_type, item_element, kind_of};
+use super::typed::{Kind, child_type, item_element, kind_of_value};
 use crate::schema::TypeRef;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub(super) fn remove(schema: TypeRef<'_>, value: &Value, paths: &FieldSet) -> Va
     if paths.is_empty() {
         return value.clone();
     }
-    match (kind_of(schema), value) {
+    match (kind_of_value(schema, value), value) {
         (Kind::Map, Value::Object(map)) => {
             let kept = map.iter().filter_map(|(name, value)| {
                 let element = PathElement::field(name);

@@ -20,9 +20,32 @@ pub(super) enum Kind {
 
 pub(super) fn kind_of(schema: TypeRef<'_>) -> Kind {
     match schema.shape() {
+        // A map until its value says otherwise.
+        Shape::Deduced => Kind::Map,
         _ if schema.is_leaf() => Kind::Leaf,
         Shape::List(..) => Kind::List,
         _ => Kind::Map,
+    }
+}
+
+/// The same where the type leaves it to the value.
+pub(super) fn kind_of_value(schema: TypeRef<'_>, value: &Value) -> Kind {
+    match (schema.shape(), value) {
+        (Shape::Deduced, Value::Object(_)) => Kind::Map,
+        (Shape::Deduced, _) => Kind::Leaf,
+        _ => kind_of(schema),
+    }
+}
+
+/// The same for two values, of which one may be absent; values of different kinds are taken as wholes.
+pub(super) fn kind_of_values(schema: TypeRef<'_>, left: Option<&Value>, right: Option<&Value>) -> Kind {
+    match (left, right) {
+        (Some(left), Some(right)) => match kind_of_value(schema, left) {
+            Kind::Map if kind_of_value(schema, right) != Kind::Map => Kind::Leaf,
+            kind => kind,
+        },
+        (Some(value), None) | (None, Some(value)) => kind_of_value(schema, value),
+        (None, None) => kind_of(schema),
     }
 }
 
@@ -31,7 +54,8 @@ pub(super) fn child_type<'a>(schema: TypeRef<'a>, name: &str) -> Option<TypeRef<
     match schema.field(name) {
         Some(field) => Some(schema.of(field)),
         None if matches!(schema.shape(), Shape::Map(_)) => schema.item(),
-        None => None,
+        None if matches!(schema.shape(), Shape::Deduced) => Some(schema),
+        None => schema.rest(),
     }
 }
 
@@ -95,14 +119,14 @@ pub(super) fn field_set(schema: TypeRef<'_>, config: &Value) -> Result<FieldSet,
 /// The paths that a valid value states.
 pub(super) fn field_set_of(schema: TypeRef<'_>, value: &Value) -> Result<FieldSet, String> {
     let mut set = FieldSet::default();
-    match (kind_of(schema), value) {
+    match (kind_of_value(schema, value), value) {
         (Kind::Map, Value::Object(map)) => {
             for (name, value) in map {
                 let Some(inner) = child_type(schema, name) else { continue };
-                let below =
-                    if kind_of(inner) == Kind::Leaf { FieldSet::default() } else { field_set_of(inner, value)? };
+                let leaf = kind_of_value(inner, value) == Kind::Leaf;
+                let below = if leaf { FieldSet::default() } else { field_set_of(inner, value)? };
                 // A leaf is stated; so is `null`, an empty map, and every entry of a map.
-                let member = kind_of(inner) == Kind::Leaf
+                let member = leaf
                     || value.is_null()
                     || value.as_object().is_some_and(serde_json::Map::is_empty)
                     || schema.field(name).is_none();
@@ -122,7 +146,7 @@ pub(super) fn field_set_of(schema: TypeRef<'_>, value: &Value) -> Result<FieldSe
             }
             elements.sort_by(|left, right| left.0.cmp(&right.0));
             for (element, item) in elements {
-                let leaf = kind_of(inner) == Kind::Leaf || twice.contains(&element);
+                let leaf = kind_of_value(inner, item) == Kind::Leaf || twice.contains(&element);
                 let below = if leaf { FieldSet::default() } else { field_set_of(inner, item)? };
                 set.add(element, true, below);
             }
@@ -138,7 +162,7 @@ fn validate(schema: TypeRef<'_>, value: &Value, path: &str, complaints: &mut Vec
         complaints.push(if path.is_empty() { message } else { format!("{path}: {message}") });
     };
     match (schema.shape(), value) {
-        (_, Value::Null) | (Shape::Any, _) => {}
+        (_, Value::Null) | (Shape::Any | Shape::Deduced, _) => {}
         (Shape::Struct(_) | Shape::Map(_), Value::Object(map)) => {
             for (name, value) in map {
                 let path = format!("{path}.{name}");

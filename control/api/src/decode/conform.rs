@@ -3,6 +3,7 @@
 use super::json_text::Node;
 use super::{STRICT_ERRORS_MAX, scalar};
 use crate::go_text;
+use crate::schema::structural::Structural;
 use crate::schema::{Field, Shape, TypeRef, zero};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
@@ -89,6 +90,9 @@ pub(super) fn conform(
     wants_strict: bool,
     source: Source,
 ) -> Result<(Value, Vec<String>), String> {
+    if let Some(structural) = ty.structural() {
+        return conform_custom(ty, structural, node, wants_strict, source);
+    }
     let mut walk = Walk { source, wants_strict, strict: Vec::new(), noted: None };
     let root = Step { parent: None, segment: Segment::Root };
     let value = walk.value(ty, None, node, &root).map_err(|Stop(message)| message)?;
@@ -99,6 +103,57 @@ pub(super) fn conform(
         walk.strict.sort_unstable();
     }
     Ok((value.unwrap_or_else(|| Value::Object(Map::new())), walk.strict))
+}
+
+/// The same for a custom resource. Its schema says what is kept; whether values have the right types is for validation to
+/// say, but for the metadata, which is like everybody's.
+fn conform_custom(
+    ty: TypeRef<'_>,
+    structural: &Structural,
+    node: Node<'_>,
+    wants_strict: bool,
+    source: Source,
+) -> Result<(Value, Vec<String>), String> {
+    let mut walk = Walk { source, wants_strict, strict: Vec::new(), noted: None };
+    let mut strict = if wants_strict { node.duplicates() } else { Vec::new() };
+    let mut object = Map::new();
+    let mut metadata = None;
+    match node {
+        Node::Object(fields) => {
+            for (key, node) in fields {
+                if key == "metadata" {
+                    metadata = Some(node);
+                } else {
+                    object.insert(key.into_owned(), node.into_value());
+                }
+            }
+        }
+        Node::Null => {}
+        other => {
+            return Err(format!(
+                "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                other.go_kind()
+            ));
+        }
+    }
+    if let (Some(node), Some(field)) = (metadata, ty.field("metadata")) {
+        let root = Step { parent: None, segment: Segment::Root };
+        let step = root.then(Segment::Field("metadata", ty));
+        let value = walk.value(ty.of(field), None, node, &step).map_err(|Stop(message)| message)?;
+        if let Some(message) = walk.noted {
+            return Err(message);
+        }
+        object.extend(value.map(|value| ("metadata".to_owned(), value)));
+    }
+    let mut value = Value::Object(object);
+    let mut unknown = structural.prune_object(&mut value);
+    if wants_strict {
+        unknown.sort_unstable();
+        strict.extend(unknown.iter().map(|path| format!("unknown field {}", go_text::quote(path))));
+        strict.extend(walk.strict.into_iter().filter(|error| error.starts_with("unknown")));
+        strict.truncate(STRICT_ERRORS_MAX);
+    }
+    Ok((value, strict))
 }
 
 /// The name of the Go type: the field's own if it has one, or what follows from the type.

@@ -11,7 +11,10 @@ const DEPTH_MAX: usize = 128;
 /// Empty defaults (`{}`, `""`, `0`) are not defaults: they say that the empty value is always written, which
 /// [`fill_zeros`] does.
 pub fn default_by_schema(schema: TypeRef<'_>, value: &mut Value) {
-    default_at(schema, value, DEPTH_MAX);
+    match schema.structural() {
+        Some(structural) => structural.default_object(value),
+        None => default_at(schema, value, DEPTH_MAX),
+    }
 }
 
 fn default_at(schema: TypeRef<'_>, value: &mut Value, depth: usize) {
@@ -100,6 +103,8 @@ pub(crate) fn zero(ty: TypeRef<'_>, pointer: bool) -> Value {
         Shape::Double => Value::from(0.0),
         Shape::Bool => Value::Bool(false),
         Shape::Quantity => Value::from("0"),
-        Shape::Map(_) | Shape::List(..) | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Any => Value::Null,
+        Shape::Map(_) | Shape::List(..) | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Any | Shape::Deduced => {
+            Value::Null
+        },
     }
 }
