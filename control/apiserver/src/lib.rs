@@ -45,8 +45,8 @@ mod write_options;
 // Reading and writing objects.
 mod admission;
 mod bootstrap;
-mod filter;
 mod field_owners;
+mod filter;
 mod openapi;
 mod pipeline;
 mod reviews;

@@ -42,7 +42,7 @@ async fn create_instead(
         return Err(call.not_found(call.name()));
     }
     meta::set_uid(&mut object, "");
-    authorize(&call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
+    authorize(&call.shared.roles(), &call.user, &Attributes { verb: "create", ..Attributes::of(&call.info) })?;
     pipeline::create(call, object, options).await
 }
 
