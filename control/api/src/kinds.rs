@@ -52,8 +52,9 @@ use std::sync::{Arc, LazyLock};
 use crate::kind::Kind;
 
 static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| table().into_iter().map(Arc::new).collect());
-static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> =
-    LazyLock::new(|| vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]);
+static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
+    vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]
+});
 
 /// Every resource that is served, in discovery's order: by group, then by plural.
 #[must_use]

@@ -254,10 +254,7 @@ impl<'a> TypeRef<'a> {
     /// True when every value is a JSON scalar.
     #[must_use]
     pub fn is_scalar(self) -> bool {
-        !matches!(
-            self.shape(),
-            Shape::Struct(_) | Shape::Map(_) | Shape::List(..) | Shape::Any | Shape::Deduced
-        )
+        !matches!(self.shape(), Shape::Struct(_) | Shape::Map(_) | Shape::List(..) | Shape::Any | Shape::Deduced)
     }
 
     /// How Go prints the type: `v1.PodSpec`, `[]v1.Container`, `map[string]string`.

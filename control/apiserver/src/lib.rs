@@ -45,6 +45,7 @@ mod write_options;
 // Reading and writing objects.
 mod admission;
 mod bootstrap;
+mod custom;
 mod field_owners;
 mod filter;
 mod openapi;

@@ -7,10 +7,11 @@
 mod document;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::response::Response;
 use bytes::Bytes;
+use coracle_control_api::kind::Kind;
 use coracle_control_api::status::Status;
 use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
 use ring::digest::{SHA256, digest};
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{page_not_found, raw, value_answer};
 use crate::call::Call;
+use crate::catalog::Kinds;
 use crate::negotiation::accepts;
 
 /// `Document{swagger: "2.0", info: {title: "Kubernetes", version: "v1.34.0"}}` in protobuf: the fields 1 and 2 of the
@@ -34,8 +36,12 @@ const V2_PROTOBUF_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.
 /// The documents, by `api/v1` or `apis/GROUP/VERSION`.
 #[derive(Debug, Default)]
 pub(crate) struct OpenApi {
-    documents: OnceLock<BTreeMap<String, Document>>,
+    built_in: OnceLock<Documents>,
+    /// With the kinds that they were made of.
+    custom: Mutex<Option<(Arc<Kinds>, Documents)>>,
 }
+
+type Documents = BTreeMap<String, Arc<Document>>;
 
 #[derive(Debug)]
 struct Document {
@@ -48,20 +54,39 @@ pub(crate) fn hex_digest(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn documents(call: &Call) -> &BTreeMap<String, Document> {
-    call.shared.openapi.documents.get_or_init(|| {
-        let kinds = call.shared.catalog.kinds();
-        let mut documents = BTreeMap::new();
-        for kind in kinds {
-            let path = document::path_of(&kind.group, &kind.version);
-            documents.entry(path).or_insert_with(|| {
-                let body = document::build(kinds, &kind.group, &kind.version);
-                let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
-                Document { hash: hex_digest(&body), body }
-            });
-        }
-        documents
-    })
+/// Every document. Those of custom kinds are made again when a definition changes.
+fn documents(call: &Call) -> Documents {
+    let openapi = &call.shared.openapi;
+    let built_in = openapi.built_in.get_or_init(|| {
+        let kinds = call.shared.catalog.built_in().kinds();
+        make(kinds, kinds)
+    });
+    let all = call.shared.catalog.all();
+    if all.custom().is_empty() {
+        return built_in.clone();
+    }
+    let mut custom = openapi.custom.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, documents)) = custom.as_ref().filter(|(made_of, _)| Arc::ptr_eq(made_of, &all)) {
+        return documents.clone();
+    }
+    let mut documents = built_in.clone();
+    documents.extend(make(all.kinds(), all.custom()));
+    *custom = Some((all, documents.clone()));
+    documents
+}
+
+/// The documents of the groups and versions of `of`.
+fn make(kinds: &[Arc<Kind>], of: &[Arc<Kind>]) -> Documents {
+    let mut documents = BTreeMap::new();
+    for kind in of {
+        let path = document::path_of(&kind.group, &kind.version);
+        documents.entry(path).or_insert_with(|| {
+            let body = document::build(kinds, &kind.group, &kind.version);
+            let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
+            Arc::new(Document { hash: hex_digest(&body), body })
+        });
+    }
+    documents
 }
 
 /// `/openapi/v2`.
@@ -92,7 +117,8 @@ pub(crate) fn index(call: &Call) -> Result<Response, Status> {
 
 /// `/openapi/v3/api/VERSION` and `/openapi/v3/apis/GROUP/VERSION`.
 pub(crate) fn document(call: &Call, group: &str, version: &str) -> Result<Response, Status> {
-    let Some(document) = documents(call).get(&document::path_of(group, version)) else { return Ok(page_not_found()) };
+    let documents = documents(call);
+    let Some(document) = documents.get(&document::path_of(group, version)) else { return Ok(page_not_found()) };
     let tag = format!("\"{}\"", document.hash);
     let known = call.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let mut answer = if known {

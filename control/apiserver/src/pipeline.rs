@@ -43,7 +43,8 @@ pub(crate) struct Written {
 /// # Errors
 /// 500 for a kind whose type is not in the schema table; a test sees to it that there is none.
 pub(crate) fn target(kind: &Kind) -> Result<Target<'_>, Status> {
-    let schema = Schema::builtin().find(&kind.schema).ok_or_else(|| {
+    let custom = kind.behaviour.custom_type();
+    let schema = custom.or_else(|| Schema::builtin().find(&kind.schema)).ok_or_else(|| {
         tracing::error!(kind = %kind.kind, schema = %kind.schema, "the kind has no type in the schema table");
         Status::internal("the kind has no schema")
     })?;

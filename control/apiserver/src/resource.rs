@@ -9,7 +9,7 @@ use http::Request;
 use crate::answer::page_not_found;
 use crate::call::{Call, ResourceCall};
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
-use crate::{reviews, subresources};
+use crate::{custom, reviews, subresources};
 
 /// Answers a request about a resource.
 ///
@@ -17,8 +17,10 @@ use crate::{reviews, subresources};
 /// 404 and 405 for what is not served, and whatever the handler says.
 pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Response, Status> {
     let info = &call.info;
-    let Some(kind) = call.shared.catalog.find(&info.group, &info.version, &info.resource).cloned() else {
-        return if call.info.group.is_empty() || call.shared.catalog.has_version(&call.info.group, &call.info.version) {
+    let Some(kind) = call.shared.catalog.find(&info.group, &info.version, &info.resource) else {
+        return if call.info.group.is_empty()
+            || call.shared.catalog.all().has_version(&call.info.group, &call.info.version)
+        {
             Err(Status::unknown_resource())
         } else {
             Ok(page_not_found())
@@ -28,11 +30,13 @@ pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Respons
         return Err(Status::unknown_resource());
     }
     let call = ResourceCall { call, kind };
-    if call.info.subresource.is_empty() {
-        return answer_object(&call, request).await;
-    }
-    let Some(subresource) = call.subresource().cloned() else { return Err(Status::unknown_resource()) };
-    answer_subresource(&call, &subresource, request).await
+    let answer = if call.info.subresource.is_empty() {
+        answer_object(&call, request).await
+    } else {
+        let Some(subresource) = call.subresource().cloned() else { return Err(Status::unknown_resource()) };
+        answer_subresource(&call, &subresource, request).await
+    };
+    custom::settle_after(&call, answer).await
 }
 
 /// Whether the path names the resource where it is: in a namespace, or in none. Collections are seen across namespaces.
@@ -51,6 +55,7 @@ async fn answer_object(call: &ResourceCall, request: Request<Body>) -> Result<Re
     if everywhere && !matches!(verb, Verb::List | Verb::Watch) {
         return Err(Status::method_not_allowed());
     }
+    custom::check(call, verb)?;
     match verb {
         Verb::Get => get::get(call).await,
         Verb::List => list::list(call).await,

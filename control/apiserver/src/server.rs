@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) config: ApiServerConfig,
     pub(crate) hosts: HostLinks,
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) catalog: Catalog,
     pub(crate) admission: Admission,
     pub(crate) openapi: OpenApi,
     /// Cancelled when the server goes down; ends watches and other streams.
@@ -79,7 +79,7 @@ impl ApiServer {
         let shared = Shared {
             tokens: TokenTable::new(&config.tokens),
             admission: Admission::new(&config.disabled_admission_plugins),
-            catalog: Arc::new(Catalog::built_in()),
+            catalog: Catalog::new(store.clone()),
             openapi: OpenApi::default(),
             shutdown: CancellationToken::new(),
             role_cache: RoleCache::default(),

@@ -103,8 +103,12 @@ pub(crate) fn zero(ty: TypeRef<'_>, pointer: bool) -> Value {
         Shape::Double => Value::from(0.0),
         Shape::Bool => Value::Bool(false),
         Shape::Quantity => Value::from("0"),
-        Shape::Map(_) | Shape::List(..) | Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::Any | Shape::Deduced => {
-            Value::Null
-        },
+        Shape::Map(_)
+        | Shape::List(..)
+        | Shape::Bytes
+        | Shape::Time
+        | Shape::MicroTime
+        | Shape::Any
+        | Shape::Deduced => Value::Null,
     }
 }

@@ -11,12 +11,12 @@ const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions
 const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 
-const PATCH_TYPES: &[&str] = &[
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-];
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+const PATCH_TYPES: &[&str] =
+    &["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", STRATEGIC];
 
 /// `api/v1` or `apis/GROUP/VERSION`.
 pub(super) fn path_of(group: &str, version: &str) -> String {
@@ -60,6 +60,8 @@ struct Operation<'a> {
     answer: String,
     parameters: &'static [(&'static str, &'static str)],
     patch: bool,
+    /// Whether a strategic merge patch is understood.
+    strategic: bool,
 }
 
 const WRITE: &[(&str, &str)] = &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
@@ -100,6 +102,9 @@ impl Builder<'_> {
         };
         let verbs =
             |wanted: &[Verb]| kind.verbs.iter().copied().filter(|verb| wanted.contains(verb)).collect::<Vec<_>>();
+        if let Some(schema) = kind.behaviour.published_schema() {
+            self.add_custom(kind, schema, &list);
+        }
         let on_collection = verbs(&[Verb::List, Verb::Create, Verb::DeleteCollection]);
         let operations: Vec<_> = on_collection.iter().map(|verb| self.operation(*verb, kind, &list)).collect();
         self.add(&collection, &operations);
@@ -127,6 +132,7 @@ impl Builder<'_> {
             answer,
             parameters,
             patch: verb == Verb::Patch,
+            strategic: kind.behaviour.custom_type().is_none(),
         };
         let options = Some(DELETE_OPTIONS.to_owned());
         match verb {
@@ -204,8 +210,8 @@ impl Builder<'_> {
         }
         if let Some(body) = &operation.body {
             let types: &[&str] = if operation.patch { PATCH_TYPES } else { &["*/*"] };
-            let content: Map<String, Value> =
-                types.iter().map(|media| ((*media).to_owned(), reference(body))).collect();
+            let types = types.iter().filter(|media| **media != STRATEGIC || operation.strategic);
+            let content: Map<String, Value> = types.map(|media| ((*media).to_owned(), reference(body))).collect();
             let required = operation.method != "delete";
             out.insert("requestBody".to_owned(), json!({"content": content, "required": required}));
         }
@@ -242,6 +248,27 @@ impl Builder<'_> {
     }
 
     /// A schema and all that it refers to.
+    /// The schemas of a custom resource, which are in no table, and of lists of it.
+    fn add_custom(&mut self, kind: &Kind, schema: &Value, list: &str) {
+        let reference = |name: &str| json!({"allOf": [{"$ref": format!("#/components/schemas/{name}")}]});
+        let gvk = json!([{"group": self.group, "version": self.version, "kind": kind.list_kind}]);
+        let body = json!({
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": reference(LIST_META),
+                "items": {"type": "array", "items": reference(&kind.schema)},
+            },
+            "x-kubernetes-group-version-kind": gvk,
+        });
+        self.schemas.insert(kind.schema.to_string(), schema.clone());
+        self.schemas.insert(list.to_owned(), body);
+        self.add_schema(OBJECT_META);
+        self.add_schema(LIST_META);
+    }
+
     fn add_schema(&mut self, name: &str) {
         let mut waiting = vec![name.to_owned()];
         while let Some(name) = waiting.pop() {

@@ -98,7 +98,7 @@ fn group_body(name: &str, versions: &[String]) -> Map<String, Value> {
 
 /// `/api/VERSION` and `/apis/GROUP/VERSION`.
 pub(super) fn resources(call: &Call, group: &str, version: &str) -> Result<Response, Status> {
-    let catalog = &call.shared.catalog;
+    let catalog = call.shared.catalog.all();
     if !catalog.has_version(group, version) {
         return if group.is_empty() { Err(Status::unknown_resource()) } else { Ok(page_not_found()) };
     }
@@ -180,7 +180,7 @@ fn storage_version_hash(kind: &Kind) -> String {
 /// The groups but core, in discovery's order, each with its versions, the preferred one first.
 fn groups_of(call: &Call) -> Vec<(String, Vec<String>)> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for kind in call.shared.catalog.kinds() {
+    for kind in call.shared.catalog.all().kinds() {
         if kind.group.is_empty() {
             continue;
         }
@@ -219,6 +219,7 @@ fn compare_versions(one: &str, other: &str) -> Ordering {
 
 /// An `APIGroupDiscoveryList`, with an entity tag by which clients keep it.
 fn aggregated(call: &Call, version: &'static str, groups: &[(String, Vec<String>)]) -> Response {
+    let kinds = call.shared.catalog.all();
     let items: Vec<Value> = groups
         .iter()
         .map(|(group, versions)| {
@@ -226,7 +227,7 @@ fn aggregated(call: &Call, version: &'static str, groups: &[(String, Vec<String>
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|version| {
-                    let resources = aggregated_resources(call.shared.catalog.kinds(), group, version);
+                    let resources = aggregated_resources(kinds.kinds(), group, version);
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();

@@ -10,7 +10,7 @@ use http::Request;
 use crate::answer::add_warnings;
 use crate::body;
 use crate::call::{Answer, Call, ResourceCall};
-use crate::negotiation::{Negotiated, body_format};
+use crate::negotiation::{BodyFormat, Negotiated, body_format};
 use crate::pipeline::{self, Written};
 use crate::verbs::get::{FORMS, object_answer};
 use crate::write_options::WriteOptions;
@@ -34,6 +34,9 @@ pub(crate) async fn read_object(
     validation: FieldValidation,
 ) -> Result<Decoded, Status> {
     let format = body_format(&call.headers)?;
+    if format == BodyFormat::Protobuf && kind.behaviour.custom_type().is_some() {
+        return Err(Status::unsupported_media_type_accepted(&["application/json", "application/yaml"]));
+    }
     let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
     let target = pipeline::target(kind)?;
     let bytes = body::to_json(bytes, format, target.schema, validation)?;

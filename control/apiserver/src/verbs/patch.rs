@@ -19,6 +19,10 @@ use crate::verbs::create::written_answer;
 use crate::verbs::get::FORMS;
 use crate::write_options::WriteOptions;
 
+/// The patches that custom resources take: none that needs merge keys.
+const CUSTOM_PATCHES: &[&str] =
+    &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+
 /// What a PATCH body can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Patch {
@@ -31,8 +35,13 @@ pub(crate) async fn patch(call: &ResourceCall, part: Part, request: Request<Body
     let patch = match content_type(&call.headers) {
         "application/json-patch+json" => Patch::Change(PatchKind::Json),
         "application/merge-patch+json" => Patch::Change(PatchKind::Merge),
-        "application/strategic-merge-patch+json" => Patch::Change(PatchKind::Strategic),
+        "application/strategic-merge-patch+json" if call.kind.behaviour.custom_type().is_none() => {
+            Patch::Change(PatchKind::Strategic)
+        }
         "application/apply-patch+yaml" => Patch::Apply,
+        _ if call.kind.behaviour.custom_type().is_some() => {
+            return Err(Status::unsupported_media_type_accepted(CUSTOM_PATCHES));
+        }
         _ => return Err(Status::unsupported_media_type()),
     };
     let options = WriteOptions::parse(call, "PatchOptions")?;
