@@ -4,8 +4,12 @@
 //! share has a room of its own: [`object_meta`] (metadata), [`validation`] (names, numbers, addresses, resources),
 //! [`columns`] and [`age`] (tables), [`fields`] (reading JSON).
 
+mod address_range;
+mod admission_registration;
 pub(crate) mod age;
+mod autoscaler;
 mod binding;
+pub mod certificate_signing_request;
 pub(crate) mod columns;
 mod component_status;
 mod config_map;
@@ -18,6 +22,7 @@ mod endpoint_slice;
 mod endpoints;
 mod event;
 pub(crate) mod fields;
+mod flow_control;
 mod ingress;
 mod job;
 mod lease;
@@ -44,6 +49,7 @@ pub mod service;
 mod service_account;
 pub(crate) mod spec_status;
 mod stateful_set;
+mod storage;
 pub mod validation;
 pub(crate) mod workload;
 
@@ -96,9 +102,14 @@ const WORKLOADS: &[fn() -> Kind] = &[
 
 /// Kinds that say what others may do, and how they find each other.
 const POLICIES: &[fn() -> Kind] = &[
+    autoscaler::kind,
+    autoscaler::old_kind,
+    certificate_signing_request::kind,
     ingress::class_kind,
     ingress::kind,
+    address_range::address_kind,
     network_policy::kind,
+    address_range::service_range_kind,
     pod_disruption_budget::kind,
     priority_class::kind,
     runtime_class::kind,
@@ -131,6 +142,9 @@ fn table() -> Vec<Kind> {
     kinds.extend(WORKLOADS.iter().map(|kind| kind()));
     kinds.extend(POLICIES.iter().map(|kind| kind()));
     kinds.extend(rbac::kinds());
+    kinds.extend(storage::kinds());
+    kinds.extend(admission_registration::kinds());
+    kinds.extend(flow_control::kinds());
     kinds.extend(review::authentication_kinds());
     kinds.extend(review::authorization_kinds());
     kinds

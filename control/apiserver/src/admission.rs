@@ -4,6 +4,7 @@
 //! ([`Admission::validate`]). It sees one snapshot of the store. What it found there and relies on, it names as conditions
 //! of the transaction, so that nothing can slip in between.
 
+mod certificates;
 mod default_tolerations;
 mod namespace_lifecycle;
 mod node_restriction;
@@ -72,6 +73,8 @@ impl Admission {
     /// What the first plugin that refuses says.
     pub(crate) async fn mutate(&self, request: &Request<'_>, object: &mut Value) -> Result<Vec<Condition>, Status> {
         let mut conditions = Vec::new();
+        // No plugin, so that it cannot be switched off: it says whose certificate a request can become.
+        certificates::admit(request, object)?;
         for plugin in &self.plugins {
             match *plugin {
                 "NamespaceLifecycle" => conditions.extend(namespace_lifecycle::admit(request)?),

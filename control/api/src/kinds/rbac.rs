@@ -60,11 +60,12 @@ pub(super) fn kinds() -> [Kind; 4] {
 }
 
 impl Behaviour for Role {
-    fn default(&self, object: &mut Value) {
-        // Upstream's storage does not tell an empty list from none, and this field is always written.
-        if object.get("rules").is_some_and(|rules| rules.as_array().is_some_and(Vec::is_empty)) {
-            fields::set(object, "rules", Value::Null);
-        }
+    fn prepare_create(&self, object: &mut Value) {
+        empty_is_null(object);
+    }
+
+    fn prepare_update(&self, _part: Part, new: &mut Value, _old: &Value) {
+        empty_is_null(new);
     }
 
     fn revalidates_metadata(&self, _part: Part) -> bool {
@@ -85,6 +86,13 @@ impl Behaviour for Role {
 
     fn validate_update(&self, _part: Part, new: &Value, _old: &Value) -> Vec<FieldError> {
         twice(self.validate_create(new))
+    }
+}
+
+/// Upstream's storage does not tell an empty list from none, and this field is always written.
+fn empty_is_null(role: &mut Value) {
+    if role.get("rules").is_some_and(|rules| rules.as_array().is_some_and(Vec::is_empty)) {
+        fields::set(role, "rules", Value::Null);
     }
 }
 

@@ -1,3 +1,4 @@
+mod policies;
 mod properties;
 mod reference;
 mod refusals;
