@@ -10,6 +10,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
 mod service_account;
+mod storage_in_use;
 mod taint_nodes;
 
 use std::collections::BTreeSet;
@@ -80,6 +81,7 @@ impl Admission {
                 "NamespaceLifecycle" => conditions.extend(namespace_lifecycle::admit(request)?),
                 "ServiceAccount" => service_account::admit(request, object)?,
                 "DefaultTolerationSeconds" => default_tolerations::admit(request, object),
+                "StorageObjectInUseProtection" => storage_in_use::admit(request, object),
                 "Priority" => priority::admit(request, object)?,
                 "TaintNodesByCondition" => taint_nodes::admit(request, object),
                 _ => {}

@@ -10,6 +10,7 @@ pub(crate) const ADMISSION_PLUGINS: &[&str] = &[
     "DefaultTolerationSeconds",
     "Priority",
     "TaintNodesByCondition",
+    "StorageObjectInUseProtection",
     "NodeRestriction",
 ];
 
@@ -42,7 +43,6 @@ const ADMISSION_PLUGINS_UPSTREAM: &[&str] = &[
     "PodTopologyLabels",
     "ResourceQuota",
     "RuntimeClass",
-    "StorageObjectInUseProtection",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
 ];

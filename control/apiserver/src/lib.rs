@@ -33,6 +33,7 @@ mod authorization;
 mod body;
 mod call;
 mod catalog;
+mod claims;
 mod list_options;
 mod negotiation;
 mod query;

@@ -12,12 +12,13 @@ use coracle_control_api::kind::{Kind, Part};
 use coracle_control_api::meta;
 use coracle_control_api::schema::{Schema, TypeRef, default_by_schema, fill_zeros};
 use coracle_control_api::status::Status;
-use coracle_control_store::{Condition, Entry, Operation, Transaction, TransactionOutcome, WriteError};
+use coracle_control_store::{Condition, Entry, Operation, Snapshot, Transaction, TransactionOutcome, WriteError};
 use rand::Rng as _;
 use serde_json::Value;
 
 use crate::admission::{self, Action};
 use crate::call::{ResourceCall, decode, view};
+use crate::claims::{self, Claims};
 use crate::field_owners;
 use crate::stored;
 use crate::write_options::WriteOptions;
@@ -138,7 +139,7 @@ pub(crate) async fn finish_create(
             let name = meta::generated_name(meta::generate_name(&object), rand::rng().random());
             meta::set_name(&mut object, &name);
         }
-        let warnings = check_create(call, kind, &mut object)?;
+        let warnings = check_create(kind, &mut object, &snapshot)?;
         call.shared.admission.validate(&request, Some(&object)).await?;
         let name = meta::name(&object).to_owned();
         let key = call.key(&name);
@@ -149,7 +150,9 @@ pub(crate) async fn finish_create(
             }
         } else {
             conditions.insert(0, Condition::ModRevision { key: key.clone(), revision: 0 });
-            put(call, kind, key, &object, conditions).await?
+            let claims = Claims::between(kind, &object, None);
+            conditions.extend(claims.conditions);
+            put_with(call, kind, key, &object, conditions, claims.operations).await?
         };
         match outcome {
             Outcome::Done(revision) => {
@@ -166,14 +169,16 @@ pub(crate) async fn finish_create(
     }
 }
 
-fn check_create(call: &ResourceCall, kind: &Kind, object: &mut Value) -> Result<Vec<String>, Status> {
+fn check_create(kind: &Kind, object: &mut Value, snapshot: &Snapshot) -> Result<Vec<String>, Status> {
     kind.prepare_create(object);
+    claims::allocate(kind, object, None, snapshot)?;
     fill_zeros(target(kind)?.schema, object);
     let errors = kind.validate_create(object);
     if !errors.is_empty() {
         return Err(Status::invalid(&kind.group, &kind.kind, meta::name(object), &errors));
     }
-    let _ = call;
+    // What was prepared may bring defaults with it, as if it had been read back from the store.
+    complete(kind, target(kind)?.schema, object);
     Ok(kind.warnings(object, None))
 }
 
@@ -303,6 +308,9 @@ async fn finish_update(
     let _ = call.shared.admission.mutate(&request, &mut new.object).await?;
     stored::set_revision(&mut new.object, entry.mod_revision);
     kind.prepare_update(part, &mut new.object, current);
+    if part == Part::Object {
+        claims::allocate(kind, &mut new.object, Some(current), &snapshot)?;
+    }
     fill_zeros(target(kind)?.schema, &mut new.object);
     let errors = kind.validate_update(part, &new.object, current);
     if !errors.is_empty() {
@@ -338,8 +346,10 @@ async fn commit_update(
     if options.dry_run || *view(kind, &entry.value) == encoded {
         return Ok(Ok(written(entry.mod_revision)));
     }
-    let conditions = vec![Condition::ModRevision { key: entry.key.clone(), revision: entry.mod_revision }];
-    Ok(match put(call, kind, entry.key.clone(), &object, conditions).await? {
+    let Claims { mut conditions, operations } = Claims::between(kind, &object, Some(current));
+    // The last one, since what it finds there is what the caller goes on with.
+    conditions.push(Condition::ModRevision { key: entry.key.clone(), revision: entry.mod_revision });
+    Ok(match put_with(call, kind, entry.key.clone(), &object, conditions, operations).await? {
         Outcome::Done(revision) => Ok(written(revision.unwrap_or(entry.mod_revision))),
         Outcome::Conflict(mut current) => Err(current.pop().flatten()),
     })
@@ -373,6 +383,18 @@ pub(crate) async fn put(
     object: &Value,
     conditions: Vec<Condition>,
 ) -> Result<Outcome, Status> {
+    put_with(call, kind, key, object, conditions, Vec::new()).await
+}
+
+/// Stores an object and does what goes with it, if the conditions hold.
+async fn put_with(
+    call: &ResourceCall,
+    kind: &Kind,
+    key: Bytes,
+    object: &Value,
+    conditions: Vec<Condition>,
+    mut operations: Vec<Operation>,
+) -> Result<Outcome, Status> {
     let value = if kind.stored_as.is_some() {
         let mut copy = object.clone();
         kind.behaviour.to_stored(&mut copy);
@@ -380,7 +402,8 @@ pub(crate) async fn put(
     } else {
         stored::encode(object)
     };
-    transact(call, Transaction { conditions, operations: vec![Operation::Put { key, value }] }).await
+    operations.insert(0, Operation::Put { key, value });
+    transact(call, Transaction { conditions, operations }).await
 }
 
 /// Removes what an entry shows, if it is still that.
@@ -389,7 +412,9 @@ pub(crate) async fn put(
 /// As for [`put`].
 pub(crate) async fn remove(call: &ResourceCall, entry: &Entry) -> Result<Outcome, Status> {
     let conditions = vec![Condition::ModRevision { key: entry.key.clone(), revision: entry.mod_revision }];
-    transact(call, Transaction { conditions, operations: vec![Operation::Delete { key: entry.key.clone() }] }).await
+    let mut operations = vec![Operation::Delete { key: entry.key.clone() }];
+    operations.extend(claims::released(&call.kind, entry));
+    transact(call, Transaction { conditions, operations }).await
 }
 
 async fn transact(call: &ResourceCall, transaction: Transaction) -> Result<Outcome, Status> {

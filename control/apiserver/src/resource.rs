@@ -6,8 +6,9 @@ use coracle_control_api::kind::{Kind, Subresource, Verb};
 use coracle_control_api::status::Status;
 use http::Request;
 
-use crate::answer::page_not_found;
+use crate::answer::{add_warnings, page_not_found, status_answer};
 use crate::call::{Call, ResourceCall};
+use crate::negotiation::Negotiated;
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
 use crate::{custom, reviews, subresources};
 
@@ -16,6 +17,17 @@ use crate::{custom, reviews, subresources};
 /// # Errors
 /// 404 and 405 for what is not served, and whatever the handler says.
 pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Response, Status> {
+    let info = &call.info;
+    let kind = call.shared.catalog.find(&info.group, &info.version, &info.resource);
+    let Some(warning) = kind.and_then(|kind| kind.deprecation.clone()) else { return dispatch(call, request).await };
+    // Upstream warns with every answer about such a kind, refusals included.
+    let agreed = call.negotiate(&[]).unwrap_or(Negotiated::JSON);
+    let mut answer = dispatch(call, request).await.unwrap_or_else(|status| status_answer(&status, agreed));
+    add_warnings(&mut answer, &[warning.into_owned()]);
+    Ok(answer)
+}
+
+async fn dispatch(call: Call, request: Request<Body>) -> Result<Response, Status> {
     let info = &call.info;
     let Some(kind) = call.shared.catalog.find(&info.group, &info.version, &info.resource) else {
         return if call.info.group.is_empty()

@@ -4,6 +4,7 @@ mod binding;
 mod eviction;
 mod log;
 mod proxy;
+mod scale;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -29,6 +30,7 @@ pub(crate) async fn answer(call: &ResourceCall, name: &str, request: Request<Bod
         "binding" => binding::bind(call, request).await,
         "eviction" => eviction::evict(call, request).await,
         "log" => log::log(call).await,
+        "scale" if call.kind.scale.is_some() => scale::answer(call, request).await,
         _ => Err(Status::failure(
             501,
             Reason::Unknown,

@@ -22,6 +22,9 @@ mod lists;
 #[path = "api/objects.rs"]
 mod objects;
 #[cfg(test)]
+#[path = "api/services.rs"]
+mod services;
+#[cfg(test)]
 #[path = "api/subresources.rs"]
 mod subresources;
 #[cfg(test)]

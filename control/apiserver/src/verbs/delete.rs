@@ -1,6 +1,7 @@
 //! delete: removes an object, or marks it when something still holds it.
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use coracle_control_api::decode::FieldValidation;
 use coracle_control_api::kind::Kind;
@@ -13,11 +14,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admission::{self, Action};
-use crate::answer::value_answer;
+use crate::answer::{add_warnings, value_answer};
 use crate::body;
 use crate::call::{Answer, ResourceCall, decode};
 use crate::list_options::Version;
-use crate::negotiation::body_format;
+use crate::negotiation::{Negotiated, body_format};
 use crate::pipeline::{self, Outcome};
 use crate::query::Query;
 use crate::stored;
@@ -25,6 +26,8 @@ use crate::verbs::get::{FORMS, object_answer};
 use crate::write_options::check_dry_run;
 
 /// The finalizer under which the garbage collector takes away an object's dependents first.
+/// Said to whoever deletes a job and does not say what shall become of its pods.
+const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 const FOREGROUND: &str = "foregroundDeletion";
 /// The finalizer under which the garbage collector makes an object's dependents orphans first.
 const ORPHAN: &str = "orphan";
@@ -138,12 +141,22 @@ pub(crate) async fn delete(call: &ResourceCall, request: Request<Body>) -> Answe
     let deleted = delete_object(call, call.name(), &options).await?;
     let code = if !deleted.gone && options.is_foreground() { 202 } else { 200 };
     let kind = &call.kind;
+    let mut answer = deleted_answer(call, &deleted, code, agreed);
+    let unsaid = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    if unsaid && kind.orphans_dependents && kind.group == "batch" {
+        add_warnings(&mut answer, &[ORPHANS.to_owned()]);
+    }
+    Ok(answer)
+}
+
+fn deleted_answer(call: &ResourceCall, deleted: &Deleted, code: u16, agreed: Negotiated) -> Response {
+    let kind = &call.kind;
     if deleted.gone && !kind.delete_returns_object {
         let (name, uid) = (meta::name(&deleted.object), meta::uid(&deleted.object));
         let status = Status::deleted(&kind.group, &kind.plural, name, uid);
-        return Ok(value_answer(code, &status.to_value(), agreed.as_object()));
+        return value_answer(code, &status.to_value(), agreed.as_object());
     }
-    Ok(object_answer(call, code, &stored::encode(&deleted.object), Some(deleted.revision), agreed))
+    object_answer(call, code, &stored::encode(&deleted.object), Some(deleted.revision), agreed)
 }
 
 /// Deletes one object of the call's kind and namespace.
@@ -232,7 +245,7 @@ fn plan(kind: &Kind, mut object: Value, options: &DeleteOptions, now: Timestamp)
         return plan_shorter(kind, object, known, requested, options);
     }
     let grace = graceful.unwrap_or(0);
-    let changed = set_propagation_finalizers(&mut object, options);
+    let changed = set_propagation_finalizers(kind, &mut object, options);
     let held = !meta::has_no_finalizers(&object) || kind.behaviour.holds_deletion(&object);
     if marked {
         return match (held, changed) {
@@ -270,7 +283,7 @@ fn plan_shorter(
                 let earlier = SignedDuration::from_secs(seconds.saturating_sub(known));
                 meta::set_deletion(&mut object, time.checked_add(earlier).unwrap_or(time), seconds);
             }
-            set_propagation_finalizers(&mut object, options);
+            set_propagation_finalizers(kind, &mut object, options);
             if seconds == 0 && !held(&object) { Plan::Remove(object) } else { Plan::Mark(object) }
         }
         // Its time is over, and only what held it is gone now.
@@ -291,13 +304,14 @@ fn mark(kind: &Kind, object: &mut Value, now: Timestamp, grace: i64) {
 
 /// Sets the finalizers by which the garbage collector learns what to do with the dependents. Says whether that changed
 /// anything.
-fn set_propagation_finalizers(object: &mut Value, options: &DeleteOptions) -> bool {
+fn set_propagation_finalizers(kind: &Kind, object: &mut Value, options: &DeleteOptions) -> bool {
     let old: Vec<String> = meta::finalizers(object).map(str::to_owned).collect();
     let had = |finalizer: &str| old.iter().any(|name| name == finalizer);
     let (orphan, foreground) = match (options.orphan_dependents, options.propagation_policy.as_deref()) {
         (Some(orphan), _) => (orphan, false),
         (None, Some(policy)) => (policy == "Orphan", policy == "Foreground"),
-        (None, None) => (had(ORPHAN), had(FOREGROUND) && !had(ORPHAN)),
+        (None, None) if had(ORPHAN) || had(FOREGROUND) => (had(ORPHAN), !had(ORPHAN)),
+        (None, None) => (kind.orphans_dependents, false),
     };
     let mut new: Vec<String> =
         old.iter().filter(|name| !matches!(name.as_str(), ORPHAN | FOREGROUND)).cloned().collect();
