@@ -12,6 +12,7 @@ mod integration {
     mod architecture;
     mod tidy;
 
+    mod custom;
     mod kubectl;
     mod objects;
     mod pods;
