@@ -23,12 +23,11 @@ enum Place {
     Junctor,
 }
 
-pub(super) fn validate_schema(schema: &Value, path: &FieldPath<'_>, has_status: bool, out: &mut Vec<FieldError>) {
+pub(super) fn validate_schema(schema: &Value, path: &FieldPath<'_>, out: &mut Vec<FieldError>) {
     let mut errors = Vec::new();
     if !schema.is_object() {
         return;
     }
-    let _ = has_status;
     walk(schema, path, Place::Root, &mut |schema, path, _| keywords(schema, path, &mut errors));
     if errors.is_empty() {
         walk(schema, path, Place::Root, &mut |schema, path, place| structure(schema, path, place, &mut errors));
@@ -114,11 +113,8 @@ fn list_type(schema: &Value, path: &FieldPath<'_>, errors: &mut Vec<FieldError>)
         errors.push(FieldError::not_supported(path.child("x-kubernetes-list-type"), word, known));
     }
     if !word.is_empty() && schema.text("type") != "array" {
-        let (field, detail) = match schema.text("type") {
-            "" => (path.child("type"), "must be array if x-kubernetes-list-type is specified"),
-            _ => (path.child("type"), "must be array if x-kubernetes-list-type is specified"),
-        };
-        errors.push(FieldError::invalid(field, schema.text("type"), detail));
+        let detail = "must be array if x-kubernetes-list-type is specified";
+        errors.push(FieldError::invalid(path.child("type"), schema.text("type"), detail));
     }
     match (word, keys.is_empty()) {
         ("map", true) => {

@@ -161,8 +161,7 @@ fn validate_versions(spec: &Value, path: &FieldPath<'_>, errors: &mut Vec<FieldE
         if let Some(schema) = version.at(&["schema", "openAPIV3Schema"]).filter(|_| first("schema")) {
             let base = place("schema");
             let field = if shared("schema") { base.child("validation") } else { base.child("schema") };
-            let has_status = version.at(&["subresources", "status"]).is_some();
-            validate_schema(schema, &field.child("openAPIV3Schema"), has_status, errors);
+            validate_schema(schema, &field.child("openAPIV3Schema"), errors);
         }
         if first("additionalPrinterColumns") {
             validate_columns(version, &place("additionalPrinterColumns"), errors);
