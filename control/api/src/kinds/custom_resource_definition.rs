@@ -33,7 +33,7 @@ pub(super) fn kind() -> Kind {
 
 impl Behaviour for CustomResourceDefinition {
     fn default(&self, object: &mut Value) {
-        let Some(spec) = object.get_mut("spec") else { return };
+        let Some(spec) = fields::object_mut(object, "spec") else { return };
         if let Some(names) = fields::object_mut(spec, "names") {
             let kind = names.text("kind").to_owned();
             fields::set_text_default(names, "singular", &kind.to_lowercase());
