@@ -11,7 +11,7 @@ const TARGET: &str = "wasm32-wasip2";
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = out.ancestors().nth(4).expect("OUT_DIR lies below the target directory");
-    let mut source = String::from("pub(super) const EXAMPLES: &[Example] = &[\n");
+    let mut source = String::from("const EXAMPLES: &[Example] = &[\n");
     for (name, file) in EXAMPLES {
         let manifest = Path::new("examples").join(name).join("pod.yaml");
         println!("cargo::rerun-if-changed={}", manifest.display());

@@ -126,9 +126,8 @@ impl Bench {
         Box::pin(self.pods.watch(&WatchParams::default(), &version).await.unwrap().boxed())
     }
 
-    async fn create(&self, name: &str, image: &str, container: Value) {
-        let mut main = json!({"name": "main", "image": format!("file://{image}")});
-        json_patch::merge(&mut main, &container);
+    async fn create(&self, name: &str, image: &str, ports: &Value) {
+        let main = json!({"name": "main", "image": format!("file://{image}"), "ports": ports});
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {"containers": [main], "restartPolicy": "Never"},
@@ -147,7 +146,7 @@ impl Bench {
         for index in 0..WARM_UP + PODS {
             let name = format!("latency-{index}");
             let started = Instant::now();
-            self.create(&name, guests::HELLO_P2, json!({})).await;
+            self.create(&name, guests::HELLO_P2, &json!([])).await;
             wait(&mut events, &name, |pod| matches!(phase(pod), "Running" | "Succeeded")).await;
             let to_running = started.elapsed();
             while self.pods.logs(&name, &LogParams::default()).await.map_or(true, |log| log.is_empty()) {
@@ -171,9 +170,9 @@ impl Bench {
         for index in 0..WARM_UP + PODS {
             let name = format!("answer-{index}");
             let port = free_port();
-            let ports = json!({"ports": [{"containerPort": 8080, "hostPort": port}]});
+            let ports = json!([{"containerPort": 8080, "hostPort": port}]);
             let started = Instant::now();
-            self.create(&name, guests::HTTP_HELLO, ports).await;
+            self.create(&name, guests::HTTP_HELLO, &ports).await;
             wait(&mut events, &name, is_ready).await;
             assert!(get(port).await.starts_with("HTTP/1.1 200"), "a ready pod answers");
             if index >= WARM_UP {
@@ -190,7 +189,7 @@ impl Bench {
         let mut events = self.events().await;
         let started = Instant::now();
         let creating = futures::stream::iter(0..IDLE_PODS).for_each_concurrent(16, |index| async move {
-            self.create(&format!("idle-{index}"), guests::HTTP_HELLO, json!({})).await;
+            self.create(&format!("idle-{index}"), guests::HTTP_HELLO, &json!([])).await;
         });
         let mut ready = std::collections::BTreeSet::new();
         let watching = async {

@@ -96,7 +96,7 @@ async fn publish(network: &Network, pod: &PodNetwork, ports: &[PortMapping]) -> 
     let mut published = Vec::with_capacity(ports.len());
     for mapping in ports {
         let host = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), mapping.host);
-        let target = SocketAddr::new(pod.ip().into(), mapping.container);
+        let target = SocketAddr::new(pod.ip(), mapping.container);
         published.push(network.publish(host, target).await.with_context(|| format!("cannot publish {host}"))?);
     }
     Ok(published)

@@ -18,20 +18,20 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running cluster and a client with the administrator's certificate.
-pub struct TestCluster {
-    pub client: Client,
+pub(super) struct TestCluster {
+    pub(super) client: Client,
     cluster: Option<Cluster>,
     directory: TempDir,
 }
 
 impl TestCluster {
     /// A fresh cluster.
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap()).await
     }
 
     /// A cluster on a directory that may have been another's.
-    pub async fn start_in(directory: TempDir) -> Self {
+    pub(super) async fn start_in(directory: TempDir) -> Self {
         let mut config = ClusterConfig::new(directory.path().join("data"));
         config.api_address.set_port(0);
         config.node_name = "test-node".to_owned();
@@ -40,55 +40,59 @@ impl TestCluster {
         Self { client, cluster: Some(cluster), directory }
     }
 
-    pub fn cluster(&self) -> &Cluster {
+    pub(super) fn cluster(&self) -> &Cluster {
         self.cluster.as_ref().unwrap()
     }
 
     /// Stops everything and keeps the directory.
-    pub async fn stop(mut self) -> TempDir {
+    pub(super) async fn stop(mut self) -> TempDir {
         self.cluster.take().unwrap().stop().await;
         self.directory
     }
 
-    pub fn pods(&self) -> Api<Pod> {
+    pub(super) fn pods(&self) -> Api<Pod> {
         Api::default_namespaced(self.client.clone())
     }
 
-    /// Creates a pod `name` of one container `main` that runs the program at `path`; `container` and `spec` are merged
-    /// over the defaults of the container and of the pod.
-    pub async fn create_pod(&self, name: &str, path: &str, container: Value, spec: Value) -> Pod {
-        let pod = pod(name, path, container, spec);
-        self.pods().create(&PostParams::default(), &pod).await.unwrap()
+    /// Creates a pod `name` of one container `main` that runs the program at `path`; `container` and `spec` replace
+    /// fields of the container and of the pod.
+    pub(super) async fn create_pod(&self, name: &str, path: &str, container: Value, spec: Value) -> Pod {
+        self.pods().create(&PostParams::default(), &pod(name, path, container, spec)).await.unwrap()
     }
 
     /// Waits until the pod is as the condition says, and gives it back.
-    pub async fn wait_for_pod(&self, name: &str, condition: impl Fn(&Pod) -> bool) -> Pod {
+    pub(super) async fn wait_for_pod(&self, name: &str, condition: impl Fn(&Pod) -> bool) -> Pod {
         let pods = self.pods();
         eventually(|| async { pods.get(name).await.unwrap() }, condition).await
     }
 }
 
 /// A client made from a kubeconfig, as kubectl makes one.
-pub async fn client_of(kubeconfig: &std::path::Path) -> Client {
+pub(super) async fn client_of(kubeconfig: &std::path::Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
 /// A pod of one container; see [`TestCluster::create_pod`].
-pub fn pod(name: &str, path: &str, container: Value, spec: Value) -> Pod {
-    let mut main = json!({"name": "main", "image": format!("file://{path}")});
-    json_patch::merge(&mut main, &container);
-    let mut pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"restartPolicy": "Never", "containers": [main]},
-    });
-    json_patch::merge(&mut pod["spec"], &spec);
+pub(super) fn pod(name: &str, path: &str, container: Value, spec: Value) -> Pod {
+    let main = overlay(json!({"name": "main", "image": format!("file://{path}")}), container);
+    let spec = overlay(json!({"restartPolicy": "Never", "containers": [main]}), spec);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
     serde_json::from_value(pod).unwrap()
 }
 
+/// The fields of `base`, with those of `over` in place of its own.
+fn overlay(mut base: Value, over: Value) -> Value {
+    let Value::Object(over) = over else { panic!("not an object: {over}") };
+    for (name, value) in over {
+        base[name] = value;
+    }
+    base
+}
+
 /// Looks often until what is looked at is as the condition says; the last look is in the panic's message.
-pub async fn eventually<T, F>(look: impl Fn() -> F, condition: impl Fn(&T) -> bool) -> T
+pub(super) async fn eventually<T, F>(look: impl Fn() -> F, condition: impl Fn(&T) -> bool) -> T
 where
     T: Debug,
     F: Future<Output = T>,
@@ -105,23 +109,23 @@ where
 }
 
 /// The phase of a pod, or "" before it has one.
-pub fn phase(pod: &Pod) -> &str {
+pub(super) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
 /// The status of the pod's first container as JSON, or null.
-pub fn container(pod: &Pod) -> Value {
+pub(super) fn container(pod: &Pod) -> Value {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
     statuses.and_then(|statuses| statuses.first()).map_or(Value::Null, |status| serde_json::to_value(status).unwrap())
 }
 
-pub fn is_ready(pod: &Pod) -> bool {
+pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// The answer to a GET on the loopback address, head and body.
-pub async fn http_get(port: u16, path: &str) -> String {
+pub(super) async fn http_get(port: u16, path: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

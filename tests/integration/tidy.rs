@@ -49,7 +49,10 @@ fn sources() -> Vec<Source> {
                 continue;
             }
             let is_text = path.extension().is_some_and(|extension| TEXT.iter().any(|known| extension == *known));
-            if is_text || path.parent().is_some_and(|parent| parent.ends_with(".ci")) || name == "Makefile" {
+            if is_text
+                || path.parent().and_then(Path::file_name).is_some_and(|folder| folder == ".ci")
+                || name == "Makefile"
+            {
                 sources.push(Source { text: fs::read_to_string(&path).unwrap(), path: relative(&path, root) });
             }
         }
