@@ -50,8 +50,8 @@ fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.com", "v1", "Gear"), "gears")
 }
 
-fn gear(name: &str, spec: Value) -> DynamicObject {
-    DynamicObject::new(name, &resource()).data(json!({"spec": spec}))
+fn gear(name: &str, spec: &Value) -> DynamicObject {
+    DynamicObject::new(name, &resource()).data(json!({ "spec": spec }))
 }
 
 /// Defines gears. They can be used as soon as the definition has been answered.
@@ -65,7 +65,7 @@ async fn define(cluster: &TestCluster) -> (Api<CustomResourceDefinition>, Api<Dy
 async fn a_kind_is_served_as_soon_as_it_is_defined_and_goes_with_its_definition() {
     let cluster = TestCluster::start().await;
     let (definitions, gears) = define(&cluster).await;
-    let made = gears.create(&PostParams::default(), &gear("g", json!({"teeth": 8, "nosuch": 1}))).await.unwrap();
+    let made = gears.create(&PostParams::default(), &gear("g", &json!({"teeth": 8, "nosuch": 1}))).await.unwrap();
     assert_eq!(made.data["spec"], json!({"teeth": 8, "colour": "red"}));
     await_condition(definitions.clone(), NAME, conditions::is_crd_established()).await.unwrap();
     let kind = GroupVersionKind::gvk("example.com", "v1", "Gear");
@@ -93,14 +93,14 @@ async fn a_custom_object_is_validated_applied_and_has_a_status_of_its_own() {
         let kube::Error::Api(status) = error else { panic!("{error:?}") };
         (status.code, status.message)
     };
-    let error = gears.create(&PostParams::default(), &gear("g", json!({"teeth": 1}))).await.unwrap_err();
+    let error = gears.create(&PostParams::default(), &gear("g", &json!({"teeth": 1}))).await.unwrap_err();
     let (code, message) = refused(error);
     assert_eq!(code, 422);
     assert!(message.contains("spec.teeth in body should be greater than or equal to 3"), "{message}");
 
-    let one = gear("g", json!({"teeth": 8, "parts": [{"id": "a", "n": 1}]}));
+    let one = gear("g", &json!({"teeth": 8, "parts": [{"id": "a", "n": 1}]}));
     gears.patch("g", &PatchParams::apply("one"), &Patch::Apply(&one)).await.unwrap();
-    let two = gear("g", json!({"teeth": 8, "parts": [{"id": "b"}]}));
+    let two = gear("g", &json!({"teeth": 8, "parts": [{"id": "b"}]}));
     let both = gears.patch("g", &PatchParams::apply("two"), &Patch::Apply(&two)).await.unwrap();
     assert_eq!(both.data["spec"]["parts"], json!([{"id": "a", "n": 1}, {"id": "b"}]));
 

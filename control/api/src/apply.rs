@@ -19,8 +19,8 @@
 mod compare;
 mod conflict;
 mod field_set;
-mod managers;
 mod merge;
+mod owners;
 mod path;
 mod remove;
 mod typed;
@@ -35,7 +35,7 @@ use crate::schema::{TypeRef, fill_zeros};
 use crate::status::Status;
 use compare::Comparison;
 use jiff::Timestamp;
-use managers::Managers;
+use owners::Managers;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
@@ -357,7 +357,7 @@ fn set_last_applied(object: &mut Value, config: &Value) {
 /// Puts back the times of managed fields when nothing else differs from `old`, so that such a write is none.
 pub fn keep_times_if_unchanged(new: &mut Value, old: &Value) {
     let (Some(new_fields), Some(old_fields)) = (managed_fields(new), managed_fields(old)) else { return };
-    if new_fields == old_fields || !managers::equal_but_for_times(new_fields, old_fields) {
+    if new_fields == old_fields || !owners::equal_but_for_times(new_fields, old_fields) {
         return;
     }
     let old_fields = old_fields.clone();

@@ -25,7 +25,7 @@ pub(super) fn lengths(text: &str) -> Vec<Function> {
         } else {
             match rest.iter().position(|candidate| *candidate == closing) {
                 Some(position) => position + 1,
-                None => rest.iter().position(|candidate| ends(candidate)).map_or(1, |position| position + 1),
+                None => rest.iter().position(ends).map_or(1, |position| position + 1),
             }
         };
         functions.push(Function { name: name.to_owned(), line: index + 1, lines: length });
