@@ -134,7 +134,8 @@ impl<'a> Content<'a> {
 /// Every resource that can be in a namespace and can be listed and deleted.
 async fn namespaced_resources(requests: &Requests) -> Result<Vec<(ApiResource, ApiCapabilities)>, RequestError> {
     let discovery = requests.bounded(discover(requests.client())).await?;
-    let all = discovery.groups().flat_map(|group| group.recommended_resources());
+    // Not the recommended ones: those leave out kinds that a group serves in another than its preferred version only.
+    let all = discovery.groups().flat_map(|group| group.resources_by_stability());
     let wanted = all.filter(|(_, capabilities)| {
         capabilities.scope == Scope::Namespaced
             && capabilities.supports_operation(verbs::LIST)
