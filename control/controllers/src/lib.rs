@@ -24,6 +24,7 @@
 mod config;
 
 mod informer;
+mod kind;
 mod meta;
 mod observed;
 mod queue;
@@ -37,6 +38,7 @@ mod owner_garbage;
 mod pod_garbage;
 mod root_ca;
 mod service_account;
+mod volume_protection;
 
 pub use config::ControllersConfig;
 
@@ -71,7 +73,7 @@ impl Controllers {
     pub fn start(client: Client, config: ControllersConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let context = Context {
-            observed: Arc::new(Observed::default()),
+            observed: Arc::new(Observed::new()),
             requests: Requests::new(client, config.request_timeout),
             config: Arc::new(config),
         };
@@ -83,6 +85,7 @@ impl Controllers {
         node_lifecycle::start(&context, &mut tasks, &stopped);
         pod_garbage::start(&context, &mut tasks, &stopped);
         owner_garbage::start(&context, &mut tasks, &stopped);
+        volume_protection::start(&context, &mut tasks, &stopped);
         event_expiry::start(&context, &mut tasks, &stopped);
         context.observed.watch_all(&context.requests.client(), &mut tasks, &stopped);
         Self { tasks, stop }

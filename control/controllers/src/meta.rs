@@ -10,6 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 pub(crate) const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// The finalizer of orphaning: the object stays until its dependents no longer name it.
 pub(crate) const ORPHAN_FINALIZER: &str = "orphan";
+/// The finalizer of a PersistentVolumeClaim that pods may use.
+pub(crate) const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
+/// The finalizer of a PersistentVolume that a claim may be bound to.
+pub(crate) const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
 
 /// Names an object among those of its kind. The namespace of cluster-wide objects is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +35,8 @@ pub(crate) struct Meta {
     pub(crate) deleting: bool,
     pub(crate) foreground_finalizer: bool,
     pub(crate) orphan_finalizer: bool,
+    /// That of claims or that of volumes.
+    pub(crate) storage_finalizer: bool,
     pub(crate) owners: Box<[OwnerReference]>,
 }
 
@@ -66,6 +72,7 @@ impl Meta {
             deleting: meta.deletion_timestamp.is_some(),
             foreground_finalizer: has(FOREGROUND_FINALIZER),
             orphan_finalizer: has(ORPHAN_FINALIZER),
+            storage_finalizer: has(CLAIM_FINALIZER) || has(VOLUME_FINALIZER),
             owners: meta.owner_references.clone().unwrap_or_default().into(),
         }
     }

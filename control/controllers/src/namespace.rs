@@ -91,9 +91,10 @@ pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch:
     });
     let observed = &context.observed;
     recount_when_gone(&observed.pods, &observed.namespaces, &queue);
-    recount_when_gone(&observed.config_maps, &observed.namespaces, &queue);
-    recount_when_gone(&observed.secrets, &observed.namespaces, &queue);
-    recount_when_gone(&observed.service_accounts, &observed.namespaces, &queue);
+    recount_when_gone(&observed.leases, &observed.namespaces, &queue);
+    for (_, cache) in observed.metadata.iter().filter(|(kind, _)| kind.is_namespaced()) {
+        recount_when_gone(cache, &observed.namespaces, &queue);
+    }
     worker::start(Controller { context: context.clone() }, queue, context, tasks, stopped);
 }
 

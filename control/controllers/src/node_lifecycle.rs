@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::Context;
 use crate::meta::ObjectKey;
-use crate::observed::{Node, Pod};
+use crate::observed::{LEASE_NAMESPACE, Node, Pod};
 use crate::queue::{Next, Queue};
 use crate::requests::{Note, RequestError};
 use crate::worker::{self, Reconcile};
@@ -39,7 +39,7 @@ pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch:
     });
     let (marked, noted, nodes) = (queue.clone(), heartbeats.clone(), context.observed.nodes.clone());
     context.observed.leases.subscribe(move |change| {
-        let Some(lease) = change.new else { return };
+        let Some(lease) = change.new.filter(|lease| &*lease.meta.key.namespace == LEASE_NAMESPACE) else { return };
         let name = lease.meta.key.name.clone();
         noted.note(&name);
         // A renewal is news only for a node that was given up; for the others the timer finds it.

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use futures::Stream;
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease as ApiLease;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::PartialObjectMeta;
+use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::informer::{Cache, Kept};
+use crate::kind::Kind;
 use crate::meta::Meta;
 
 /// Where hosts renew their leases.
@@ -48,9 +48,11 @@ pub(crate) struct Pod {
     pub(crate) finished: bool,
     /// Since when the condition Ready is True; none when it is not.
     pub(crate) ready_since: Option<Timestamp>,
+    /// The claims that its volumes name, and those made for it.
+    pub(crate) claims: Box<[Arc<str>]>,
 }
 
-/// A host's Lease.
+/// A Lease; those of hosts are in one namespace.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lease {
     pub(crate) meta: Meta,
@@ -68,6 +70,10 @@ pub(crate) struct Observed {
     pub(crate) config_maps: Arc<Cache<Meta>>,
     pub(crate) secrets: Arc<Cache<Meta>>,
     pub(crate) events: Arc<Cache<Meta>>,
+    pub(crate) claims: Arc<Cache<Meta>>,
+    pub(crate) volumes: Arc<Cache<Meta>>,
+    /// Every built-in kind of which nothing but metadata is kept, those above included.
+    pub(crate) metadata: Vec<(Kind, Arc<Cache<Meta>>)>,
 }
 
 macro_rules! kept {
@@ -82,47 +88,52 @@ macro_rules! kept {
 kept!(Namespace, Node, Pod, Lease);
 
 impl Observed {
+    pub(crate) fn new() -> Self {
+        let mut observed = Self::default();
+        observed.metadata = Kind::watched().filter_map(|kind| Some((kind, observed.metadata_cache(kind)?))).collect();
+        observed
+    }
+
+    /// Where metadata of this kind is kept; nowhere if more than metadata is kept of it.
+    fn metadata_cache(&self, kind: Kind) -> Option<Arc<Cache<Meta>>> {
+        Some(match kind.path() {
+            ("", "namespaces" | "nodes" | "pods") | ("coordination.k8s.io", "leases") => return None,
+            ("", "configmaps") => self.config_maps.clone(),
+            ("", "events") => self.events.clone(),
+            ("", "persistentvolumeclaims") => self.claims.clone(),
+            ("", "persistentvolumes") => self.volumes.clone(),
+            ("", "secrets") => self.secrets.clone(),
+            ("", "serviceaccounts") => self.service_accounts.clone(),
+            _ => Arc::default(),
+        })
+    }
+
     /// Waits until everything was listed once.
     pub(crate) async fn wait_until_synced(&self) {
         self.namespaces.wait_until_synced().await;
         self.nodes.wait_until_synced().await;
         self.pods.wait_until_synced().await;
         self.leases.wait_until_synced().await;
-        self.service_accounts.wait_until_synced().await;
-        self.config_maps.wait_until_synced().await;
-        self.secrets.wait_until_synced().await;
-        self.events.wait_until_synced().await;
+        for (_, cache) in &self.metadata {
+            cache.wait_until_synced().await;
+        }
     }
 
     /// Starts one watch per kind.
     pub(crate) fn watch_all(&self, client: &Client, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
         let config = || watcher::Config::default().streaming_lists();
-        let leases = Api::<ApiLease>::namespaced(client.clone(), LEASE_NAMESPACE);
+        let leases = Api::<ApiLease>::all(client.clone());
         let whole = (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone()));
         follow(tasks, stopped, &self.namespaces, "Namespace", watcher(whole.0, config()), Namespace::from_api);
         follow(tasks, stopped, &self.nodes, "Node", watcher(whole.1, config()), Node::from_api);
         follow(tasks, stopped, &self.pods, "Pod", watcher(whole.2, config()), Pod::from_api);
         follow(tasks, stopped, &self.leases, "Lease", watcher(leases, config()), Lease::from_api);
-        follow_metadata::<api::ServiceAccount>(tasks, stopped, &self.service_accounts, client);
-        follow_metadata::<api::ConfigMap>(tasks, stopped, &self.config_maps, client);
-        follow_metadata::<api::Secret>(tasks, stopped, &self.secrets, client);
-        follow_metadata::<api::Event>(tasks, stopped, &self.events, client);
+        for (kind, cache) in &self.metadata {
+            let objects = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind.resource());
+            let keep = |object: &PartialObjectMeta<DynamicObject>| Meta::from_api(&object.metadata);
+            follow(tasks, stopped, cache, kind.name(), watcher(objects, config()), keep);
+        }
     }
-}
-
-fn follow_metadata<K>(
-    tasks: &mut JoinSet<()>,
-    stopped: &watch::Receiver<bool>,
-    cache: &Arc<Cache<Meta>>,
-    client: &Client,
-) where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug,
-    K: serde::de::DeserializeOwned + Send + Sync + 'static,
-{
-    let events =
-        watcher(Api::<PartialObjectMeta<K>>::all(client.clone()), watcher::Config::default().streaming_lists());
-    let kind = K::kind(&());
-    follow(tasks, stopped, cache, &kind, events, |object: &PartialObjectMeta<K>| Meta::from_api(&object.metadata));
 }
 
 fn follow<O, V: Kept>(
@@ -183,8 +194,23 @@ impl Pod {
             node_name: node_name.filter(|name| !name.is_empty()).map(Arc::from),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
             ready_since: ready.map(|ready| ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0)),
+            claims: claims_of(pod),
         }
     }
+}
+
+/// The claims that the pod's volumes name. An ephemeral volume has a claim named for the pod and the volume.
+fn claims_of(pod: &api::Pod) -> Box<[Arc<str>]> {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref()).into_iter().flatten();
+    let claim = |volume: &api::Volume| match &volume.persistent_volume_claim {
+        Some(named) => Some(Arc::from(named.claim_name.as_str())),
+        None if volume.ephemeral.is_some() => {
+            let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+            Some(Arc::from(format!("{pod_name}-{}", volume.name)))
+        }
+        None => None,
+    };
+    volumes.filter_map(claim).collect()
 }
 
 impl Lease {

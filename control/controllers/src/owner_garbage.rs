@@ -2,7 +2,9 @@
 //!
 //! Background: the owner goes at once, its dependents follow. Foreground: the owner waits, with a finalizer, until the dependents that
 //! block it are gone. Orphan: the owner waits until no dependent names it any more. The graph of who owns whom is kept from the
-//! shared watches; that an owner is absent from it is never enough to delete anything: the API server is asked first.
+//! shared watches of every built-in kind; that an owner is absent from it is never enough to delete anything: the API server is asked first.
+//!
+//! Custom objects are asked for as owners, but not watched: as dependents they stay, and a foreground or orphan deletion of one waits.
 
 mod graph;
 mod plan;
@@ -14,30 +16,37 @@ use kube::api::PropagationPolicy;
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::{ApiResource, Scope};
 use kube::{Api, discovery};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Context;
 use crate::informer::{Cache, Kept};
+use crate::kind::Kind;
 use crate::meta::Meta;
 use crate::queue::{Next, Queue};
-use crate::requests::{Deletion, RequestError};
+use crate::requests::{Deletion, RequestError, without_finalizer};
 use crate::worker::{self, Reconcile};
-use graph::{Graph, Kind, Uid};
+use graph::{Graph, Uid};
 use plan::{Action, OwnerState, plan};
 
 pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
     let queue = Arc::new(Queue::default());
     let graph = Arc::new(Mutex::new(Graph::default()));
     let observed = &context.observed;
-    follow(&observed.namespaces, Kind::Namespace, &graph, &queue);
-    follow(&observed.nodes, Kind::Node, &graph, &queue);
-    follow(&observed.pods, Kind::Pod, &graph, &queue);
-    follow(&observed.leases, Kind::Lease, &graph, &queue);
-    follow(&observed.service_accounts, Kind::ServiceAccount, &graph, &queue);
-    follow(&observed.config_maps, Kind::ConfigMap, &graph, &queue);
-    follow(&observed.secrets, Kind::Secret, &graph, &queue);
+    for kind in Kind::watched() {
+        match kind.path() {
+            ("", "namespaces") => follow(&observed.namespaces, kind, &graph, &queue),
+            ("", "nodes") => follow(&observed.nodes, kind, &graph, &queue),
+            ("", "pods") => follow(&observed.pods, kind, &graph, &queue),
+            ("coordination.k8s.io", "leases") => follow(&observed.leases, kind, &graph, &queue),
+            _ => {}
+        }
+    }
+    // Events own nothing and are owned by nobody, and there are many.
+    for (kind, cache) in observed.metadata.iter().filter(|(kind, _)| kind.path() != ("", "events")) {
+        follow(cache, *kind, &graph, &queue);
+    }
     worker::start(Controller { context: context.clone(), graph }, queue, context, tasks, stopped);
 }
 
@@ -124,7 +133,7 @@ impl Controller {
                     .delete(&objects, meta, Deletion { propagation: Some(propagation), grace_period_seconds: None })
                     .await
             }
-            Action::KeepOwners(kept) => self.rewrite(&objects, meta, |_| json!({"ownerReferences": kept})).await,
+            Action::KeepOwners(kept) => requests.rewrite(&objects, meta, |_| json!({"ownerReferences": kept})).await,
             Action::DeleteDependents(dependents) => {
                 for (kind, dependent) in dependents {
                     let how = PropagationPolicy::Background;
@@ -139,31 +148,8 @@ impl Controller {
                 }
                 Ok(())
             }
-            Action::RemoveFinalizer(finalizer) => {
-                let without = |finalizers: Vec<String>| {
-                    let kept: Vec<_> = finalizers.into_iter().filter(|listed| listed != finalizer).collect();
-                    json!({"finalizers": kept})
-                };
-                self.rewrite(&objects, meta, without).await
-            }
+            Action::RemoveFinalizer(finalizer) => requests.rewrite(&objects, meta, without_finalizer(finalizer)).await,
         }
-    }
-
-    /// Changes metadata of the very object that `meta` names, in the version that was read just before.
-    async fn rewrite(
-        &self,
-        objects: &Api<DynamicObject>,
-        meta: &Meta,
-        change: impl FnOnce(Vec<String>) -> Value,
-    ) -> Result<(), RequestError> {
-        let requests = &self.context.requests;
-        let Some(now) = requests.bounded(objects.get_metadata_opt(&meta.key.name)).await? else { return Ok(()) };
-        if now.metadata.uid.as_deref() != Some(&*meta.uid) {
-            return Ok(());
-        }
-        let mut metadata = change(now.metadata.finalizers.unwrap_or_default());
-        metadata["resourceVersion"] = json!(now.metadata.resource_version);
-        requests.patch(objects, &meta.key.name, json!({"metadata": metadata})).await
     }
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::meta::Meta;
 
@@ -135,6 +135,26 @@ impl Requests {
         patched.map(drop).or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })
     }
 
+    /// Changes metadata of the very object that `meta` names, in the version that was read just before. `change` is given the
+    /// finalizers of now.
+    pub(crate) async fn rewrite<K>(
+        &self,
+        objects: &Api<K>,
+        meta: &Meta,
+        change: impl FnOnce(Vec<String>) -> Value,
+    ) -> Result<(), RequestError>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        let Some(now) = self.bounded(objects.get_metadata_opt(&meta.key.name)).await? else { return Ok(()) };
+        if now.metadata.uid.as_deref() != Some(&*meta.uid) {
+            return Ok(());
+        }
+        let mut metadata = change(now.metadata.finalizers.unwrap_or_default());
+        metadata["resourceVersion"] = json!(now.metadata.resource_version);
+        self.patch(objects, &meta.key.name, json!({"metadata": metadata})).await
+    }
+
     /// Creates the object; that it is there already, or that its namespace is going, is fine.
     pub(crate) async fn create<K>(&self, objects: &Api<K>, object: &K) -> Result<(), RequestError>
     where
@@ -196,6 +216,14 @@ pub(crate) struct Note<'a> {
     pub(crate) kind: &'a str,
     pub(crate) reason: &'a str,
     pub(crate) message: String,
+}
+
+/// What [`Requests::rewrite`] does to take one finalizer away.
+pub(crate) fn without_finalizer(finalizer: &str) -> impl FnOnce(Vec<String>) -> Value {
+    move |finalizers| {
+        let kept: Vec<_> = finalizers.into_iter().filter(|listed| listed != finalizer).collect();
+        json!({"finalizers": kept})
+    }
 }
 
 fn patching() -> PatchParams {

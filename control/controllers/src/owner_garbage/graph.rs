@@ -3,57 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1 as api;
-use kube::discovery::ApiResource;
-
 use super::plan::OwnerState;
+use crate::kind::Kind;
 use crate::meta::Meta;
 
 pub(super) type Uid = Arc<str>;
-
-/// The kinds whose objects are in the graph. (Events own nothing and are owned by nobody.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    ConfigMap,
-    Lease,
-    Namespace,
-    Node,
-    Pod,
-    Secret,
-    ServiceAccount,
-}
-
-impl Kind {
-    pub(super) fn find(group: &str, version: &str, kind: &str) -> Option<Self> {
-        Some(match (group, version, kind) {
-            ("", "v1", "ConfigMap") => Self::ConfigMap,
-            ("coordination.k8s.io", "v1", "Lease") => Self::Lease,
-            ("", "v1", "Namespace") => Self::Namespace,
-            ("", "v1", "Node") => Self::Node,
-            ("", "v1", "Pod") => Self::Pod,
-            ("", "v1", "Secret") => Self::Secret,
-            ("", "v1", "ServiceAccount") => Self::ServiceAccount,
-            _ => return None,
-        })
-    }
-
-    pub(super) fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace | Self::Node)
-    }
-
-    pub(super) fn resource(self) -> ApiResource {
-        match self {
-            Self::ConfigMap => ApiResource::erase::<api::ConfigMap>(&()),
-            Self::Lease => ApiResource::erase::<Lease>(&()),
-            Self::Namespace => ApiResource::erase::<api::Namespace>(&()),
-            Self::Node => ApiResource::erase::<api::Node>(&()),
-            Self::Pod => ApiResource::erase::<api::Pod>(&()),
-            Self::Secret => ApiResource::erase::<api::Secret>(&()),
-            Self::ServiceAccount => ApiResource::erase::<api::ServiceAccount>(&()),
-        }
-    }
-}
 
 /// The objects that were observed, and for each uid that is named as an owner those that name it.
 ///

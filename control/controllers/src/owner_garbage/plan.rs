@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PropagationPolicy;
 
-use super::graph::Kind;
+use crate::kind::Kind;
 use crate::meta::{FOREGROUND_FINALIZER, Meta, ORPHAN_FINALIZER};
 
 /// What is known of an owner.

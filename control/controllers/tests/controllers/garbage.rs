@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use coracle_control_controllers::ControllersConfig;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Secret};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
 use kube::api::{Api, DeleteParams, PropagationPolicy};
 use serde_json::{Value, json};
 
@@ -64,6 +66,54 @@ async fn an_object_whose_owner_never_existed_goes() {
     let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "nobody", "uid": "no-such-uid"});
     create(&secrets, json!({"metadata": {"name": "stray", "ownerReferences": [reference]}})).await;
     eventually(&secrets, "stray", |stray| stray.is_none()).await;
+}
+
+fn owned(name: &str, api_version: &str, kind: &str, uid: Option<&String>) -> Value {
+    let reference = json!({
+        "apiVersion": api_version, "kind": kind, "name": "owner", "uid": uid, "controller": true, "blockOwnerDeletion": true,
+    });
+    json!({"name": name, "labels": {"app": "shop"}, "ownerReferences": [reference]})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_deleted_without_its_pod_goes_and_leaves_it() {
+    let cluster = Cluster::start().await;
+    let (jobs, pods) = (cluster.namespaced::<Job>("default"), cluster.namespaced::<Pod>("default"));
+    let spec = json!({"containers": [{"name": "main", "image": "program:1"}], "restartPolicy": "Never"});
+    let job = create(&jobs, json!({"metadata": {"name": "owner"}, "spec": {"template": {"spec": spec}}})).await;
+    let metadata = owned("p", "batch/v1", "Job", job.metadata.uid.as_ref());
+    create(&pods, json!({"metadata": metadata, "spec": spec})).await;
+    jobs.delete("owner", &deleting(PropagationPolicy::Orphan)).await.unwrap();
+    eventually(&jobs, "owner", |job| job.is_none()).await;
+    let pod = pods.get("p").await.unwrap();
+    assert_eq!(pod.metadata.owner_references.unwrap_or_default(), []);
+    assert_eq!(pod.metadata.deletion_timestamp, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_takes_its_replica_sets_and_their_pods_along() {
+    let cluster = Cluster::start().await;
+    let deployments = cluster.namespaced::<Deployment>("default");
+    let (sets, pods) = (cluster.namespaced::<ReplicaSet>("default"), cluster.namespaced::<Pod>("default"));
+    let pod_spec = json!({"containers": [{"name": "main", "image": "program:1"}]});
+    let selected = json!({"app": "shop"});
+    let template = json!({"metadata": {"labels": selected}, "spec": pod_spec});
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": selected}, "template": template});
+    for how in [PropagationPolicy::Background, PropagationPolicy::Foreground] {
+        let deployment = create(&deployments, json!({"metadata": {"name": "owner"}, "spec": spec})).await;
+        let metadata = owned("owner", "apps/v1", "Deployment", deployment.metadata.uid.as_ref());
+        let set = create(&sets, json!({"metadata": metadata, "spec": spec})).await;
+        let metadata = owned("p", "apps/v1", "ReplicaSet", set.metadata.uid.as_ref());
+        create(&pods, json!({"metadata": metadata, "spec": pod_spec})).await;
+        let in_foreground = matches!(how, PropagationPolicy::Foreground);
+        deployments.delete("owner", &deleting(how)).await.unwrap();
+        eventually(&deployments, "owner", |deployment| deployment.is_none()).await;
+        if in_foreground {
+            assert!(pods.get_opt("p").await.unwrap().is_none(), "the owner goes last");
+        }
+        eventually(&sets, "owner", |set| set.is_none()).await;
+        eventually(&pods, "p", |pod| pod.is_none()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

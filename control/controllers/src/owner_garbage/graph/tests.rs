@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::{Graph, Kind};
+use super::Graph;
+use crate::kind::Kind;
 use crate::meta::Meta;
 use crate::owner_garbage::plan::OwnerState;
 
@@ -20,7 +21,8 @@ pub(in crate::owner_garbage) fn deleted_with(finalizer: &str) -> Value {
 }
 
 fn set(graph: &mut Graph, meta: &Meta) -> Vec<String> {
-    let mut touched: Vec<String> = graph.set(Kind::ConfigMap, meta).iter().map(ToString::to_string).collect();
+    let kind = Kind::find("", "v1", "ConfigMap").expect("a built-in kind");
+    let mut touched: Vec<String> = graph.set(kind, meta).iter().map(ToString::to_string).collect();
     touched.sort();
     touched.dedup();
     touched

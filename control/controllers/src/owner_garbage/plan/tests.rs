@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::{Action, OwnerState, plan};
+use crate::kind::Kind;
 use crate::meta::Meta;
-use crate::owner_garbage::graph::Kind;
 use crate::owner_garbage::graph::tests::{deleted_with, meta};
 
 /// The action in one line.
@@ -10,7 +10,8 @@ fn decided(meta: &Meta, owners: &[OwnerState], dependents: &[Meta]) -> String {
     let named = |dependents: Vec<(Kind, Meta)>| {
         dependents.iter().map(|(_, meta)| meta.uid.to_string()).collect::<Vec<_>>().join(" ")
     };
-    match plan(meta, owners, dependents.iter().map(|meta| (Kind::Pod, meta.clone())).collect()) {
+    let pod = Kind::find("", "v1", "Pod").expect("a built-in kind");
+    match plan(meta, owners, dependents.iter().map(|meta| (pod, meta.clone())).collect()) {
         Action::Nothing => "nothing".to_owned(),
         Action::Delete(how) => format!("delete {how:?}"),
         Action::KeepOwners(kept) => {
