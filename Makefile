@@ -34,10 +34,17 @@ demo: release ## Run the main job in one go
 
 .PHONY: test
 test: examples ## Set up everything that the tests need, then run all tests
+	$(CARGO) test --locked --workspace --doc
 	@if $(CARGO) nextest --version >/dev/null 2>&1; \
 	  then $(CARGO) nextest run --locked --workspace --no-fail-fast; \
-	  else $(CARGO) test --locked --workspace --no-fail-fast; fi
-	$(CARGO) test --locked --workspace --doc
+	  else $(CARGO) test --locked --workspace --no-fail-fast --lib --bins --tests; fi
+
+# The recorded answers are kept beside the repository and not in it.
+REFERENCE ?= ../shared/reference
+
+.PHONY: test-reference
+test-reference: release ## Compare the API with the recorded answers of a real server
+	tests/reference.sh $(CARGO_TARGET_DIR)/release/coracle $(REFERENCE)
 
 .PHONY: lint
 lint: ## Formatting and lints, as CI checks them
