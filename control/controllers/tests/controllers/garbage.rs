@@ -106,6 +106,15 @@ async fn a_deployment_takes_its_replica_sets_and_their_pods_along() {
         let metadata = owned("p", "apps/v1", "ReplicaSet", set.metadata.uid.as_ref());
         create(&pods, json!({"metadata": metadata, "spec": pod_spec})).await;
         let in_foreground = matches!(how, PropagationPolicy::Foreground);
+        // The collector waits for the dependents that it has seen. Whatever comes after them on the same watches and is
+        // collected shows that it has.
+        let never_was = Some("an-owner-that-never-was".to_owned());
+        let metadata = owned("orphan", "apps/v1", "Deployment", never_was.as_ref());
+        create(&sets, json!({"metadata": metadata, "spec": spec})).await;
+        eventually(&sets, "orphan", |set| set.is_none()).await;
+        let metadata = owned("orphan", "apps/v1", "ReplicaSet", never_was.as_ref());
+        create(&pods, json!({"metadata": metadata, "spec": pod_spec})).await;
+        eventually(&pods, "orphan", |pod| pod.is_none()).await;
         deployments.delete("owner", &deleting(how)).await.unwrap();
         eventually(&deployments, "owner", |deployment| deployment.is_none()).await;
         if in_foreground {
