@@ -136,7 +136,9 @@ impl Controller {
             Action::KeepOwners(kept) => requests.rewrite(&objects, meta, |_| json!({"ownerReferences": kept})).await,
             Action::DeleteDependents(dependents) => {
                 for (kind, dependent) in dependents {
-                    let how = PropagationPolicy::Background;
+                    // Who has dependents waits for them in turn, so that the first owner goes last of all.
+                    let leaf = self.graph().dependents(&dependent.uid).is_empty();
+                    let how = if leaf { PropagationPolicy::Background } else { PropagationPolicy::Foreground };
                     Box::pin(self.carry_out(kind, &dependent, Action::Delete(how))).await?;
                 }
                 Ok(())

@@ -196,6 +196,12 @@ async fn from_the_event_to_the_binding_is_short() {
     cluster.wait_for("warm", |pod| node_of(pod).is_some()).await;
     let mut events =
         std::pin::pin!(watcher(cluster.pods(), watcher::Config::default().streaming_lists()).applied_objects());
+    // The watch has begun when it tells of a pod that was there before.
+    while let Some(pod) = futures::StreamExt::next(&mut events).await {
+        if pod.unwrap().name_any() == "warm" {
+            break;
+        }
+    }
     let mut delays = Vec::new();
     for number in 0..50 {
         let name = format!("p{number}");
