@@ -45,11 +45,7 @@ pub(crate) fn execute(arguments: &DemoArguments) -> Result<ExitCode> {
         let mut signals = StopSignals::listen()?;
         let started = Instant::now();
         let cluster = Cluster::start(config).await?;
-        step(&format!(
-            "A cluster on {} after {} ms, as an ordinary user.",
-            cluster.url(),
-            started.elapsed().as_millis()
-        ));
+        step(&format!("A cluster on {} after {} ms.", cluster.url(), started.elapsed().as_millis()));
         // Boxed: the steps together are a large future.
         let ended = tokio::select! {
             // Dropping the tour half way leaves nothing behind but the temporary directory's content.
