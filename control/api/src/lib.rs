@@ -31,6 +31,7 @@ pub mod names;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;
+pub mod remote_command;
 pub mod schema;
 pub mod selector;
 pub mod status;
