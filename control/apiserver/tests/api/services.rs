@@ -28,7 +28,7 @@ async fn services_made_at_once_share_neither_addresses_nor_ports() {
 #[tokio::test]
 async fn of_many_that_want_one_address_one_gets_it_and_leaves_it_behind() {
     let api = Api::start().await;
-    let spec = json!({"type": "NodePort", "clusterIP": "10.96.0.99", "ports": [{"port": 80, "nodePort": 30007}]});
+    let spec = json!({"type": "NodePort", "clusterIP": "10.0.0.99", "ports": [{"port": 80, "nodePort": 30007}]});
     for _ in 0..3 {
         let made = join_all((0..10).map(|number| make(&api, format!("s{number}"), spec.clone()))).await;
         let winners: Vec<&Answer> = made.iter().filter(|answer| answer.code == 201).collect();
@@ -42,7 +42,7 @@ async fn of_many_that_want_one_address_one_gets_it_and_leaves_it_behind() {
 #[tokio::test]
 async fn a_change_of_type_gives_back_what_the_new_type_does_not_need() {
     let api = Api::start().await;
-    let spec = json!({"type": "NodePort", "clusterIP": "10.96.0.98", "ports": [{"port": 80, "nodePort": 30008}]});
+    let spec = json!({"type": "NodePort", "clusterIP": "10.0.0.98", "ports": [{"port": 80, "nodePort": 30008}]});
     make(&api, "a".to_owned(), spec.clone()).await.check(201);
     make(&api, "b".to_owned(), spec.clone()).await.check(422);
     let external = json!({"spec": {"type": "ExternalName", "externalName": "a.example"}});
@@ -50,7 +50,7 @@ async fn a_change_of_type_gives_back_what_the_new_type_does_not_need() {
     assert_eq!(changed.body.pointer("/spec/clusterIP"), None);
     make(&api, "b".to_owned(), spec).await.check(201);
     // A dry run takes nothing.
-    let dry = json!({"metadata": {"name": "c"}, "spec": {"clusterIP": "10.96.0.97", "ports": [{"port": 1}]}});
+    let dry = json!({"metadata": {"name": "c"}, "spec": {"clusterIP": "10.0.0.97", "ports": [{"port": 1}]}});
     api.post(&format!("{SERVICES}?dryRun=All"), dry.clone()).await.check(201);
     api.post(SERVICES, dry).await.check(201);
 }

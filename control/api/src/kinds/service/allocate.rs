@@ -15,8 +15,9 @@ use crate::kinds::validation::parse_ip;
 use crate::kinds::workload;
 use crate::status::{FieldError, FieldPath};
 
-/// First address of the services' range, 10.96.0.0/16. It belongs to nobody, and the last one neither.
-const ADDRESSES_START: u32 = 0x0a60_0000;
+/// First address of the services' range, 10.0.0.0/16: kube-apiserver's default begins there too. It belongs to nobody,
+/// and the last one neither.
+const ADDRESSES_START: u32 = 0x0a00_0000;
 const ADDRESSES: u64 = 1 << 16;
 /// Addresses at the low end that are given out last.
 const ADDRESSES_LOW: u64 = 256;

@@ -271,7 +271,7 @@ fn scalar() -> impl Strategy<Value = Value> {
             "Indexed",
             "25%",
             "*/5 * * * *",
-            "10.96.0.9",
+            "10.0.0.9",
         ])
         .prop_map(Value::from),
     ]

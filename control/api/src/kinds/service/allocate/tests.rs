@@ -67,12 +67,12 @@ fn one_port_in_two_protocols_has_one_node_port() {
 
 #[test]
 fn what_a_client_chooses_has_to_be_free_and_in_range() {
-    let claims = BTreeSet::from(["serviceips/10.96.0.10".to_owned(), "servicenodeports/30001".to_owned()]);
+    let claims = BTreeSet::from(["serviceips/10.0.0.10".to_owned(), "servicenodeports/30001".to_owned()]);
     let mut held = Held { claims, next: 0 };
     assert_eq!(
-        made(&mut held, json!({ "clusterIP": "10.96.0.10" })).unwrap_err(),
+        made(&mut held, json!({ "clusterIP": "10.0.0.10" })).unwrap_err(),
         [
-            "spec.clusterIPs: Invalid value: [\"10.96.0.10\"]: failed to allocate IP 10.96.0.10: provided IP is already allocated"
+            "spec.clusterIPs: Invalid value: [\"10.0.0.10\"]: failed to allocate IP 10.0.0.10: provided IP is already allocated"
         ]
     );
     assert_eq!(
@@ -92,7 +92,7 @@ fn what_a_client_chooses_has_to_be_free_and_in_range() {
             "spec.ports[1].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767",
         ]
     );
-    assert!(made(&mut held, json!({ "clusterIP": "10.96.0.11" })).is_ok());
+    assert!(made(&mut held, json!({ "clusterIP": "10.0.0.11" })).is_ok());
 }
 
 #[test]
