@@ -56,6 +56,9 @@ pub(crate) struct UpArguments {
     /// Serve the API and the store alone: no scheduler, no controllers, no host
     #[arg(long)]
     pub(crate) api_only: bool,
+    /// Admission plugins to run besides those that run by default, by their upstream names, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) enable_admission_plugins: Vec<String>,
     /// Admission plugins to leave out, by their upstream names, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) disable_admission_plugins: Vec<String>,

@@ -36,6 +36,8 @@ pub struct ClusterConfig {
     pub node_name: String,
     /// Start the API server and the store alone.
     pub api_only: bool,
+    /// Admission plugins that run besides those that do by default, by upstream's names.
+    pub enabled_admission_plugins: Vec<String>,
     /// Admission plugins that do not run, by upstream's names.
     pub disabled_admission_plugins: Vec<String>,
     /// A static token file as kube-apiserver reads it.
@@ -51,6 +53,7 @@ impl ClusterConfig {
             api_address: defaults::API_ADDRESS,
             node_name: system::node_name(),
             api_only: false,
+            enabled_admission_plugins: Vec::new(),
             disabled_admission_plugins: Vec::new(),
             token_auth_file: None,
         }
@@ -218,8 +221,10 @@ fn api_server_config(config: &ClusterConfig) -> Result<ApiServerConfig> {
             StaticToken::parse_file(&text).with_context(|| format!("cannot use {}", path.display()))?
         }
     };
+    let enabled_admission_plugins = config.enabled_admission_plugins.iter().cloned().collect();
     let disabled_admission_plugins = config.disabled_admission_plugins.iter().cloned().collect();
-    let api_config = ApiServerConfig { tokens, disabled_admission_plugins, ..ApiServerConfig::default() };
+    let api_config =
+        ApiServerConfig { tokens, enabled_admission_plugins, disabled_admission_plugins, ..ApiServerConfig::default() };
     api_config.validate()?;
     Ok(api_config)
 }

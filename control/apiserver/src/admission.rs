@@ -1,13 +1,16 @@
-//! Admission: small plugins between decoding and the store, under upstream's names.
+//! Admission: small plugins between decoding and the store, under upstream's names and in upstream's order.
 //!
-//! A plugin may change what is to be written ([`Admission::mutate`]) and refuse it when it is complete
-//! ([`Admission::validate`]). It sees one snapshot of the store. What it found there and relies on, it names as conditions
-//! of the transaction, so that nothing can slip in between.
+//! A plugin is a row of [`plugins::PLUGINS`]. It may complete what is to be written (its `mutate`) and refuse it when it
+//! is complete (its `validate`); all plugins mutate before any validates. It sees one snapshot of the store. What it found
+//! there and relies on, and what has to happen together with the write, it leaves in [`Effects`], which become part of the
+//! write's own transaction, so that nothing can slip in between.
 
 mod certificates;
 mod default_tolerations;
+mod effects;
 mod namespace_lifecycle;
 mod node_restriction;
+mod plugins;
 mod priority;
 mod service_account;
 mod storage_in_use;
@@ -16,12 +19,17 @@ mod taint_nodes;
 use std::collections::BTreeSet;
 
 use coracle_control_api::status::Status;
-use coracle_control_store::{Condition, Snapshot};
+use coracle_control_store::Snapshot;
+use futures::future::BoxFuture;
 use serde_json::Value;
+
+pub(crate) use effects::Effects;
+pub(crate) use plugins::{NOT_BUILT, PLUGINS};
+
+use plugins::Plugin;
 
 use crate::authorization::check_escalation;
 use crate::call::ResourceCall;
-use crate::config::ADMISSION_PLUGINS;
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +51,20 @@ pub(crate) struct Request<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// The object before an update or a delete.
     pub(crate) old: Option<&'a Value>,
+    /// Nothing will be written: a plugin must not change anything outside the object either.
+    #[expect(dead_code, reason = "the first that changes something else is the quota")]
+    pub(crate) dry_run: bool,
 }
 
 impl Request<'_> {
     /// Whether this is about that resource of the core group itself.
     fn is_core(&self, plural: &str) -> bool {
-        self.call.kind.group.is_empty() && self.call.kind.plural == plural && self.subresource.is_empty()
+        self.is("", plural) && self.subresource.is_empty()
+    }
+
+    /// Whether this is about that resource, or a subresource of it.
+    fn is(&self, group: &str, plural: &str) -> bool {
+        self.call.kind.group == group && self.call.kind.plural == plural
     }
 
     /// 403 for the object, with a cause.
@@ -57,53 +73,85 @@ impl Request<'_> {
     }
 }
 
-/// The plugins that run.
+/// What somebody who is asked comes to.
+pub(crate) type Asking<'a> = BoxFuture<'a, Result<(), Status>>;
+
+/// How a plugin completes an object.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mutate {
+    /// From what the snapshot has.
+    Now(fn(&Request<'_>, &mut Value, &mut Effects) -> Result<(), Status>),
+    /// By asking somebody.
+    #[expect(dead_code, reason = "webhooks are the first that ask somebody")]
+    Later(for<'a> fn(&'a Request<'a>, &'a mut Value, &'a mut Effects) -> Asking<'a>),
+}
+
+/// How a plugin refuses what is complete. The object is absent for a delete.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Validate {
+    /// By what the snapshot has.
+    Now(fn(&Request<'_>, Option<&Value>, &mut Effects) -> Result<(), Status>),
+    /// By asking somebody.
+    #[expect(dead_code, reason = "webhooks are the first that ask somebody")]
+    Later(for<'a> fn(&'a Request<'a>, Option<&'a Value>, &'a mut Effects) -> Asking<'a>),
+}
+
+/// The plugins that run, in upstream's order.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    plugins: Vec<&'static str>,
+    mutating: Vec<Mutate>,
+    validating: Vec<Validate>,
 }
 
 impl Admission {
-    pub(crate) fn new(disabled: &BTreeSet<String>) -> Self {
-        Self { plugins: ADMISSION_PLUGINS.iter().copied().filter(|name| !disabled.contains(*name)).collect() }
+    /// The plugins that run by default or are enabled, without the disabled ones.
+    pub(crate) fn new(enabled: &BTreeSet<String>, disabled: &BTreeSet<String>) -> Self {
+        let runs = |plugin: &&Plugin| {
+            (plugin.on_by_default || enabled.contains(plugin.name)) && !disabled.contains(plugin.name)
+        };
+        Self {
+            mutating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.mutate).collect(),
+            validating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.validate).collect(),
+        }
     }
 
-    /// Lets the plugins complete the object. The conditions must hold when it is written.
+    /// Lets the plugins complete the object.
     ///
     /// # Errors
     /// What the first plugin that refuses says.
-    pub(crate) async fn mutate(&self, request: &Request<'_>, object: &mut Value) -> Result<Vec<Condition>, Status> {
-        let mut conditions = Vec::new();
+    pub(crate) async fn mutate(
+        &self,
+        request: &Request<'_>,
+        object: &mut Value,
+        effects: &mut Effects,
+    ) -> Result<(), Status> {
         // No plugin, so that it cannot be switched off: it says whose certificate a request can become.
         certificates::admit(request, object)?;
-        for plugin in &self.plugins {
-            match *plugin {
-                "NamespaceLifecycle" => conditions.extend(namespace_lifecycle::admit(request)?),
-                "ServiceAccount" => service_account::admit(request, object)?,
-                "DefaultTolerationSeconds" => default_tolerations::admit(request, object),
-                "StorageObjectInUseProtection" => storage_in_use::admit(request, object),
-                "Priority" => priority::admit(request, object)?,
-                "TaintNodesByCondition" => taint_nodes::admit(request, object),
-                _ => {}
+        for mutate in &self.mutating {
+            match mutate {
+                Mutate::Now(mutate) => mutate(request, object, effects)?,
+                Mutate::Later(mutate) => mutate(request, object, effects).await?,
             }
         }
-        Ok(conditions)
+        Ok(())
     }
 
     /// Lets the plugins refuse what is complete. `object` is absent for a delete.
     ///
     /// # Errors
     /// What the first plugin that refuses says.
-    pub(crate) async fn validate(&self, request: &Request<'_>, object: Option<&Value>) -> Result<(), Status> {
+    pub(crate) async fn validate(
+        &self,
+        request: &Request<'_>,
+        object: Option<&Value>,
+        effects: &mut Effects,
+    ) -> Result<(), Status> {
         // No plugin, so that it cannot be switched off.
         check_escalation(request, object)?;
-        for plugin in &self.plugins {
-            match *plugin {
-                "NamespaceLifecycle" if request.action == Action::Delete => {
-                    namespace_lifecycle::protect(request)?;
-                }
-                "NodeRestriction" => node_restriction::validate(request, object)?,
-                _ => {}
+        for validate in &self.validating {
+            match validate {
+                Validate::Now(validate) => validate(request, object, effects)?,
+                Validate::Later(validate) => validate(request, object, effects).await?,
             }
         }
         Ok(())

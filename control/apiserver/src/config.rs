@@ -3,49 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The admission plugins that exist, in the order in which they run; all are on unless disabled.
-pub(crate) const ADMISSION_PLUGINS: &[&str] = &[
-    "NamespaceLifecycle",
-    "ServiceAccount",
-    "DefaultTolerationSeconds",
-    "Priority",
-    "TaintNodesByCondition",
-    "StorageObjectInUseProtection",
-    "NodeRestriction",
-];
-
-/// Upstream's plugins that may be named although they are not built yet; naming one changes nothing.
-const ADMISSION_PLUGINS_UPSTREAM: &[&str] = &[
-    "AlwaysAdmit",
-    "AlwaysDeny",
-    "AlwaysPullImages",
-    "CertificateApproval",
-    "CertificateSigning",
-    "CertificateSubjectRestriction",
-    "ClusterTrustBundleAttest",
-    "DefaultIngressClass",
-    "DefaultStorageClass",
-    "DenyServiceExternalIPs",
-    "EventRateLimit",
-    "ExtendedResourceToleration",
-    "ImagePolicyWebhook",
-    "LimitPodHardAntiAffinityTopology",
-    "LimitRanger",
-    "MutatingAdmissionPolicy",
-    "MutatingAdmissionWebhook",
-    "NamespaceAutoProvision",
-    "NamespaceExists",
-    "OwnerReferencesPermissionEnforcement",
-    "PersistentVolumeClaimResize",
-    "PodNodeSelector",
-    "PodSecurity",
-    "PodTolerationRestriction",
-    "PodTopologyLabels",
-    "ResourceQuota",
-    "RuntimeClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionWebhook",
-];
+use crate::admission::{NOT_BUILT, PLUGINS};
 
 /// One line of a static token file.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,6 +34,8 @@ impl std::fmt::Debug for StaticToken {
 pub struct ApiServerConfig {
     /// Bearer tokens that are accepted as they stand.
     pub tokens: Vec<StaticToken>,
+    /// Admission plugins that run besides those that do by default, by upstream's names.
+    pub enabled_admission_plugins: BTreeSet<String>,
     /// Admission plugins that do not run, by upstream's names.
     pub disabled_admission_plugins: BTreeSet<String>,
     /// The `iss` claim of service account tokens.
@@ -108,6 +68,7 @@ impl Default for ApiServerConfig {
     fn default() -> Self {
         Self {
             tokens: Vec::new(),
+            enabled_admission_plugins: BTreeSet::new(),
             disabled_admission_plugins: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             advertised_address: "127.0.0.1:6443".to_owned(),
@@ -128,9 +89,20 @@ impl Default for ApiServerConfig {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiServerConfigError {
-    /// A plugin that neither we nor upstream have.
-    #[error("admission plugin `{0}` is unknown")]
-    UnknownAdmissionPlugin(String),
+    /// A plugin that upstream does not have.
+    #[error("{flag} plugin {name:?} is unknown")]
+    UnknownAdmissionPlugin {
+        /// The option, without its dashes.
+        flag: &'static str,
+        /// The name that was given.
+        name: String,
+    },
+    /// A plugin that only upstream has.
+    #[error("enable-admission-plugins plugin {0:?} is not built")]
+    AdmissionPluginNotBuilt(String),
+    /// Plugins that shall run and not run.
+    #[error("[{0}] in enable-admission-plugins and disable-admission-plugins overlapped")]
+    AdmissionPluginsOverlap(String),
     /// A token that no client could send.
     #[error("the token of user `{0}` is empty")]
     EmptyToken(String),
@@ -145,12 +117,7 @@ impl ApiServerConfig {
     /// # Errors
     /// Names the first value that cannot be used.
     pub fn validate(&self) -> Result<(), ApiServerConfigError> {
-        for name in &self.disabled_admission_plugins {
-            let known = ADMISSION_PLUGINS.contains(&name.as_str());
-            if !known && !ADMISSION_PLUGINS_UPSTREAM.contains(&name.as_str()) {
-                return Err(ApiServerConfigError::UnknownAdmissionPlugin(name.clone()));
-            }
-        }
+        self.validate_plugins()?;
         if let Some(token) = self.tokens.iter().find(|token| token.token.is_empty()) {
             return Err(ApiServerConfigError::EmptyToken(token.user.clone()));
         }
@@ -158,6 +125,25 @@ impl ApiServerConfig {
             if value == 0 {
                 return Err(ApiServerConfigError::Zero(name));
             }
+        }
+        Ok(())
+    }
+}
+
+impl ApiServerConfig {
+    fn validate_plugins(&self) -> Result<(), ApiServerConfigError> {
+        let (enabled, disabled) = (&self.enabled_admission_plugins, &self.disabled_admission_plugins);
+        for (flag, names) in [("enable-admission-plugins", enabled), ("disable-admission-plugins", disabled)] {
+            if let Some(name) = names.iter().find(|name| PLUGINS.iter().all(|plugin| plugin.name != name.as_str())) {
+                return Err(ApiServerConfigError::UnknownAdmissionPlugin { flag, name: name.clone() });
+            }
+        }
+        if let Some(name) = enabled.iter().find(|name| NOT_BUILT.contains(&name.as_str())) {
+            return Err(ApiServerConfigError::AdmissionPluginNotBuilt(name.clone()));
+        }
+        let both: Vec<&str> = enabled.intersection(disabled).map(String::as_str).collect();
+        if !both.is_empty() {
+            return Err(ApiServerConfigError::AdmissionPluginsOverlap(both.join(" ")));
         }
         Ok(())
     }

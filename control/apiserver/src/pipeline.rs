@@ -16,7 +16,7 @@ use coracle_control_store::{Condition, Entry, Operation, Snapshot, Transaction, 
 use rand::Rng as _;
 use serde_json::Value;
 
-use crate::admission::{self, Action};
+use crate::admission::{self, Action, Effects};
 use crate::call::{ResourceCall, decode, view};
 use crate::claims::{self, Claims};
 use crate::field_owners;
@@ -132,15 +132,19 @@ pub(crate) async fn finish_create(
             subresource: "",
             snapshot: &snapshot,
             old: None,
+            dry_run: options.dry_run,
         };
-        let mut conditions = call.shared.admission.mutate(&request, &mut object).await?;
+        let mut effects = Effects::default();
+        call.shared.admission.mutate(&request, &mut object, &mut effects).await?;
         set_system_fields(call, &mut object);
         if generated {
             let name = meta::generated_name(meta::generate_name(&object), rand::rng().random());
             meta::set_name(&mut object, &name);
         }
-        let warnings = check_create(kind, &mut object, &snapshot)?;
-        call.shared.admission.validate(&request, Some(&object)).await?;
+        let mut warnings = check_create(kind, &mut object, &snapshot)?;
+        call.shared.admission.validate(&request, Some(&object), &mut effects).await?;
+        let Effects { mut conditions, operations, warnings: more, .. } = effects;
+        warnings.extend(more);
         let name = meta::name(&object).to_owned();
         let key = call.key(&name);
         let outcome = if options.dry_run {
@@ -150,8 +154,9 @@ pub(crate) async fn finish_create(
             }
         } else {
             conditions.insert(0, Condition::ModRevision { key: key.clone(), revision: 0 });
-            let claims = Claims::between(kind, &object, None);
+            let mut claims = Claims::between(kind, &object, None);
             conditions.extend(claims.conditions);
+            claims.operations.extend(operations);
             put_with(call, kind, key, &object, conditions, claims.operations).await?
         };
         match outcome {
@@ -216,6 +221,12 @@ pub(crate) struct NewState {
     pub(crate) warnings: Vec<String>,
 }
 
+/// A new state that may be written, with what goes with it.
+struct Admitted {
+    object: Value,
+    effects: Effects,
+}
+
 /// How an update comes about; asked again when another write got in between.
 pub(crate) trait MakeNew: Send {
     /// The new state of the object. Its `metadata.resourceVersion` is the one that the client insists on, if any.
@@ -244,7 +255,7 @@ pub(crate) async fn update(
         let current = current_object(&kind, &entry)?;
         let new = make.make(call, &current)?;
         check_version(&kind, &new.object, &entry, call.name())?;
-        let new = finish_update(call, part, &entry, &current, new).await?;
+        let new = finish_update(call, part, &entry, &current, new, options.dry_run).await?;
         match commit_update(call, &kind, &entry, &current, new, options).await? {
             Ok(written) => return Ok(Some(written)),
             Err(now) => found = now,
@@ -293,7 +304,8 @@ async fn finish_update(
     entry: &Entry,
     current: &Value,
     mut new: NewState,
-) -> Result<NewState, Status> {
+    dry_run: bool,
+) -> Result<Admitted, Status> {
     let kind = &call.kind;
     let snapshot = call.shared.store.snapshot();
     let request = admission::Request {
@@ -303,9 +315,10 @@ async fn finish_update(
         subresource: &call.info.subresource,
         snapshot: &snapshot,
         old: Some(current),
+        dry_run,
     };
-    // The conditions are about creates; an update has its own.
-    let _ = call.shared.admission.mutate(&request, &mut new.object).await?;
+    let mut effects = Effects::default();
+    call.shared.admission.mutate(&request, &mut new.object, &mut effects).await?;
     stored::set_revision(&mut new.object, entry.mod_revision);
     kind.prepare_update(part, &mut new.object, current);
     if part == Part::Object {
@@ -318,8 +331,10 @@ async fn finish_update(
     }
     new.warnings.extend(kind.warnings(&new.object, Some(current)));
     keep_times_if_unchanged(&mut new.object, current);
-    call.shared.admission.validate(&request, Some(&new.object)).await?;
-    Ok(new)
+    call.shared.admission.validate(&request, Some(&new.object), &mut effects).await?;
+    new.warnings.append(&mut effects.warnings);
+    effects.warnings = new.warnings;
+    Ok(Admitted { object: new.object, effects })
 }
 
 /// Writes the new state, or removes the object when nothing holds it any more. `Err` has what is there now instead.
@@ -328,10 +343,11 @@ async fn commit_update(
     kind: &Kind,
     entry: &Entry,
     current: &Value,
-    new: NewState,
+    new: Admitted,
     options: &WriteOptions,
 ) -> Result<Result<Written, Option<Entry>>, Status> {
-    let NewState { object, warnings } = new;
+    let Admitted { object, effects } = new;
+    let warnings = effects.warnings;
     let encoded = stored::encode(&object);
     let written = |revision| Written { object: encoded.clone(), revision: Some(revision), created: false, warnings };
     if released(kind, &object, current) {
@@ -346,7 +362,9 @@ async fn commit_update(
     if options.dry_run || *view(kind, &entry.value) == encoded {
         return Ok(Ok(written(entry.mod_revision)));
     }
-    let Claims { mut conditions, operations } = Claims::between(kind, &object, Some(current));
+    let Claims { mut conditions, mut operations } = Claims::between(kind, &object, Some(current));
+    conditions.extend(effects.conditions);
+    operations.extend(effects.operations);
     // The last one, since what it finds there is what the caller goes on with.
     conditions.push(Condition::ModRevision { key: entry.key.clone(), revision: entry.mod_revision });
     Ok(match put_with(call, kind, entry.key.clone(), &object, conditions, operations).await? {

@@ -78,7 +78,7 @@ impl ApiServer {
     pub fn new(store: Store, config: ApiServerConfig, hosts: HostLinks) -> Self {
         let shared = Shared {
             tokens: TokenTable::new(&config.tokens),
-            admission: Admission::new(&config.disabled_admission_plugins),
+            admission: Admission::new(&config.enabled_admission_plugins, &config.disabled_admission_plugins),
             catalog: Catalog::new(store.clone()),
             openapi: OpenApi::default(),
             shutdown: CancellationToken::new(),

@@ -25,7 +25,20 @@ fn an_unknown_plugin_is_refused() {
     config.disabled_admission_plugins.insert("PodSecurity".to_owned());
     config.validate().unwrap();
     config.disabled_admission_plugins.insert("Nonsense".to_owned());
-    assert!(matches!(config.validate(), Err(ApiServerConfigError::UnknownAdmissionPlugin(_))));
+    let error = config.validate().unwrap_err().to_string();
+    assert_eq!(error, "disable-admission-plugins plugin \"Nonsense\" is unknown");
+}
+
+#[test]
+fn a_plugin_cannot_be_enabled_and_disabled_nor_enabled_when_it_is_not_built() {
+    let mut config = ApiServerConfig::default();
+    config.enabled_admission_plugins.insert("AlwaysDeny".to_owned());
+    config.validate().unwrap();
+    config.disabled_admission_plugins.insert("AlwaysDeny".to_owned());
+    let error = config.validate().unwrap_err().to_string();
+    assert_eq!(error, "[AlwaysDeny] in enable-admission-plugins and disable-admission-plugins overlapped");
+    config.enabled_admission_plugins = ["EventRateLimit".to_owned()].into();
+    assert!(matches!(config.validate(), Err(ApiServerConfigError::AdmissionPluginNotBuilt(_))));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::admission::{self, Action};
+use crate::admission::{self, Action, Effects};
 use crate::answer::{add_warnings, value_answer};
 use crate::body;
 use crate::call::{Answer, ResourceCall, decode};
@@ -193,8 +193,10 @@ pub(crate) async fn attempt(
         subresource: &call.info.subresource,
         snapshot: &snapshot,
         old: Some(&object),
+        dry_run: options.is_dry_run(),
     };
-    call.shared.admission.validate(&request, None).await?;
+    let mut effects = Effects::default();
+    call.shared.admission.validate(&request, None, &mut effects).await?;
     match plan(kind, object, options, call.now) {
         Plan::Remove(object) => {
             let revision = entry.mod_revision;

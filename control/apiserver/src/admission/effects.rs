@@ -1,0 +1,17 @@
+//! What admission wants besides the change of the object.
+
+use coracle_control_store::{Condition, Operation};
+
+/// What the plugins of one write ask for. On a dry run nothing of it is carried out but the warnings.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// Must hold when the object is written. A write that finds one broken starts again with admission.
+    pub(crate) conditions: Vec<Condition>,
+    /// Happen together with the write, or not at all.
+    pub(crate) operations: Vec<Operation>,
+    /// Texts for Warning headers of the answer.
+    pub(crate) warnings: Vec<String>,
+    /// Goes into the audit log with the request: key with the plugin's domain, and value.
+    #[expect(dead_code, reason = "the audit log takes them")]
+    pub(crate) audit_annotations: Vec<(String, String)>,
+}
