@@ -10,7 +10,9 @@ pub use field_error::{FieldError, FieldErrorKind};
 pub use path::FieldPath;
 
 use crate::go_text;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Machine-readable cause of a failure; the `reason` of the Status object. `Unknown` is left out of the body.
@@ -413,55 +415,63 @@ impl Status {
     /// The Status object.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut metadata = Map::new();
-        if let Some(token) = &self.continue_token {
-            metadata.insert("continue".to_owned(), Value::from(&**token));
-        }
-        let mut body = Map::new();
-        body.insert("apiVersion".to_owned(), Value::from("v1"));
-        body.insert("kind".to_owned(), Value::from("Status"));
-        body.insert("metadata".to_owned(), Value::Object(metadata));
-        body.insert("status".to_owned(), Value::from(if self.success { "Success" } else { "Failure" }));
-        insert_text(&mut body, "message", &self.message);
-        insert_text(&mut body, "reason", self.reason.as_str());
+        // Texts and numbers in maps with text keys can always be held.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+// The order of the fields is that of upstream's Go structs: clients print bodies of errors as they come, and the suite
+// of the Python client compares them as text.
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        body.serialize_entry("kind", "Status")?;
+        body.serialize_entry("apiVersion", "v1")?;
+        let metadata: BTreeMap<&str, &str> = self.continue_token.iter().map(|token| ("continue", &**token)).collect();
+        body.serialize_entry("metadata", &metadata)?;
+        body.serialize_entry("status", if self.success { "Success" } else { "Failure" })?;
+        serialize_text(&mut body, "message", &self.message)?;
+        serialize_text(&mut body, "reason", self.reason.as_str())?;
         if let Some(details) = &self.details {
-            body.insert("details".to_owned(), details.to_value());
+            body.serialize_entry("details", &**details)?;
         }
         if self.code != 0 {
-            body.insert("code".to_owned(), Value::from(self.code));
+            body.serialize_entry("code", &self.code)?;
         }
-        Value::Object(body)
+        body.end()
     }
 }
 
-impl StatusDetails {
-    fn to_value(&self) -> Value {
-        let mut details = Map::new();
-        insert_text(&mut details, "name", &self.name);
-        insert_text(&mut details, "group", &self.group);
-        insert_text(&mut details, "kind", &self.kind);
-        insert_text(&mut details, "uid", &self.uid);
+impl Serialize for StatusDetails {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut details = serializer.serialize_map(None)?;
+        serialize_text(&mut details, "name", &self.name)?;
+        serialize_text(&mut details, "group", &self.group)?;
+        serialize_text(&mut details, "kind", &self.kind)?;
+        serialize_text(&mut details, "uid", &self.uid)?;
         if !self.causes.is_empty() {
-            let causes = self.causes.iter().map(|cause| {
-                let mut out = Map::new();
-                insert_text(&mut out, "reason", &cause.reason);
-                insert_text(&mut out, "message", &cause.message);
-                insert_text(&mut out, "field", &cause.field);
-                Value::Object(out)
-            });
-            details.insert("causes".to_owned(), Value::Array(causes.collect()));
+            details.serialize_entry("causes", &self.causes)?;
         }
         if self.retry_after_seconds != 0 {
-            details.insert("retryAfterSeconds".to_owned(), json!(self.retry_after_seconds));
+            details.serialize_entry("retryAfterSeconds", &self.retry_after_seconds)?;
         }
-        Value::Object(details)
+        details.end()
     }
 }
 
-fn insert_text(map: &mut Map<String, Value>, key: &str, text: &str) {
-    if !text.is_empty() {
-        map.insert(key.to_owned(), Value::from(text));
+impl Serialize for StatusCause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut cause = serializer.serialize_map(None)?;
+        serialize_text(&mut cause, "reason", &self.reason)?;
+        serialize_text(&mut cause, "message", &self.message)?;
+        serialize_text(&mut cause, "field", &self.field)?;
+        cause.end()
     }
+}
+
+fn serialize_text<M: SerializeMap>(map: &mut M, key: &'static str, text: &str) -> Result<(), M::Error> {
+    if text.is_empty() { Ok(()) } else { map.serialize_entry(key, text) }
 }
 
 #[cfg(test)]

@@ -23,7 +23,11 @@ const WARNING_BYTES_MAX: usize = 4096;
 
 /// The answer that an error becomes.
 pub(crate) fn status_answer(status: &Status, agreed: Negotiated) -> Response {
-    let body = encode_value(&status.to_value(), agreed.encoding);
+    let mut body = encode_value(status, agreed.encoding);
+    if matches!(agreed.encoding, Encoding::Json) {
+        // Upstream ends every JSON answer so, and clients show the bodies of errors as they come.
+        body.push(b'\n');
+    }
     let mut answer = raw(status.http_code(), content_type(agreed.encoding), body);
     if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds)
         && seconds > 0
@@ -78,8 +82,8 @@ fn content_type(encoding: Encoding) -> &'static str {
     }
 }
 
-fn encode_value(value: &Value, encoding: Encoding) -> Vec<u8> {
-    // Encoding a `Value` to memory cannot fail: its keys are texts and its numbers finite.
+fn encode_value(value: &impl serde::Serialize, encoding: Encoding) -> Vec<u8> {
+    // Encoding to memory cannot fail: keys are texts and its numbers finite.
     match encoding {
         Encoding::Json => serde_json::to_vec(value).unwrap_or_default(),
         Encoding::PrettyJson => serde_json::to_vec_pretty(value).unwrap_or_default(),

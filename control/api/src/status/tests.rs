@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::json;
 
 #[test]
 fn a_missing_object_is_told_as_upstream_does() {
@@ -7,6 +8,15 @@ fn a_missing_object_is_told_as_upstream_does() {
         status.to_value(),
         json!({"apiVersion": "v1", "code": 404, "details": {"group": "apps", "kind": "deployments", "name": "none"},
             "kind": "Status", "message": "deployments.apps \"none\" not found", "metadata": {}, "reason": "NotFound", "status": "Failure"})
+    );
+}
+
+#[test]
+fn the_fields_come_in_the_order_of_upstream() {
+    let status = Status::already_exists("", "services", "mock-2");
+    assert_eq!(
+        serde_json::to_string(&status).unwrap(),
+        r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"services \"mock-2\" already exists","reason":"AlreadyExists","details":{"name":"mock-2","kind":"services"},"code":409}"#
     );
 }
 
