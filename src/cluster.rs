@@ -106,8 +106,12 @@ impl Cluster {
         let store = Store::open(StoreConfig::new(data.join("store"))).await?;
         let listener = bind(config.api_address).await?;
         let address = listener.local_addr().context("cannot tell the address of the API")?;
-        let api_config = ApiServerConfig { advertised_address: address.to_string(), ..api_config };
         let pki = open_pki(data.join("pki"), address).await?;
+        let api_config = ApiServerConfig {
+            advertised_address: address.to_string(),
+            service_account_key: Some(pki.service_account_key()?),
+            ..api_config
+        };
 
         let links = HostLinks::new();
         let api = ApiServer::new(store.clone(), api_config, links.clone());

@@ -59,7 +59,10 @@ use crate::kind::Kind;
 
 static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| table().into_iter().map(Arc::new).collect());
 static REQUEST_KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| {
-    vec![Arc::new(binding::binding_kind()), Arc::new(binding::eviction_kind()), Arc::new(scale::kind())]
+    [binding::binding_kind, binding::eviction_kind, scale::kind, review::token_request_kind]
+        .into_iter()
+        .map(|kind| Arc::new(kind()))
+        .collect()
 });
 
 /// Every resource that is served, in discovery's order: by group, then by plural.

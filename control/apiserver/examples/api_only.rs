@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     config.advertised_address = address.to_string();
     let pki = Pki::open_or_create(&directory.join("pki"), &[])?;
+    config.service_account_key = Some(pki.service_account_key()?);
     let store = Store::open(StoreConfig::new(directory.join("store"))).await?;
     let server = ApiServer::new(store.clone(), config, HostLinks::new());
     server.bootstrap().await?;

@@ -1,61 +1,42 @@
 //! Who a request comes from: a client certificate, a bearer token, or nobody.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use coracle_control_api::status::Status;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::authorization::{Attributes, refusal};
-use crate::config::StaticToken;
 use crate::request_info::decode;
-use crate::user::{AUTHENTICATED, UserInfo};
+use crate::server::Shared;
+use crate::user::{AUTHENTICATED, CREDENTIAL_ID, UserInfo};
 
 /// The user that stands for nobody.
 pub(crate) const ANONYMOUS: &str = "system:anonymous";
 /// The group of the resources that stand for parts of an identity.
 const IDENTITY: &str = "authentication.k8s.io";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// The subprotocol in which a browser, which cannot set headers on a WebSocket, says its token.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+/// The attribute of a certificate's subject that is the user's uid, as upstream.
+const UID_ATTRIBUTE: &str = "1.3.6.1.4.1.57683.2";
 
-/// The static tokens, found by their digest, so that a lookup takes the same time however much of a token is right.
-#[derive(Debug, Default)]
-pub(crate) struct TokenTable {
-    users: HashMap<[u8; 32], Arc<UserInfo>>,
-}
-
-impl TokenTable {
-    pub(crate) fn new(tokens: &[StaticToken]) -> Self {
-        let users = tokens.iter().map(|token| {
-            let groups: Vec<&str> = token.groups.iter().map(String::as_str).collect();
-            let user = UserInfo { uid: token.uid.clone(), ..UserInfo::new(token.user.clone(), &groups) };
-            (fingerprint(&token.token), Arc::new(user))
-        });
-        Self { users: users.collect() }
-    }
-
-    /// The user of a token.
-    pub(crate) fn find(&self, token: &str) -> Option<Arc<UserInfo>> {
-        self.users.get(&fingerprint(token)).cloned()
-    }
-}
-
-fn fingerprint(token: &str) -> [u8; 32] {
-    let digest = digest(&SHA256, token.as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    bytes
-}
-
-/// The user that a client certificate names: common name and organizations. Its chain has been verified by TLS.
+/// The user that a client certificate names: common name, organizations and uid. Its chain has been verified by TLS.
 pub(crate) fn certificate_user(der: &[u8]) -> Option<UserInfo> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
     let groups: Vec<&str> = subject.iter_organization().filter_map(|group| group.as_str().ok()).collect();
-    (!name.is_empty()).then(|| UserInfo::new(name, &groups))
+    let mut uids = subject.iter_attributes().filter(|attribute| attribute.attr_type().to_id_string() == UID_ATTRIBUTE);
+    let uid = uids.next().and_then(|attribute| attribute.as_str().ok()).unwrap_or_default().to_owned();
+    let digest: String = digest(&SHA256, der).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let extra = vec![(CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={digest}")])];
+    (!name.is_empty()).then(|| UserInfo { uid, extra, ..UserInfo::new(name, &groups) })
 }
 
 /// Nobody in particular.
@@ -63,27 +44,60 @@ pub(crate) fn anonymous() -> UserInfo {
     UserInfo { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..UserInfo::default() }
 }
 
-/// Establishes the user of a request. A client certificate comes before a token, as upstream.
+/// Establishes the user of a request. A client certificate comes before a token, as upstream. A token is taken out of the
+/// headers, so that it goes no further.
 ///
 /// # Errors
-/// 401 for a token that nobody has, and for nobody.
-pub(crate) fn authenticate(
-    tokens: &TokenTable,
+/// 401 for a token that nobody has.
+pub(crate) async fn authenticate(
+    shared: &Shared,
     certificate: Option<&Arc<UserInfo>>,
-    headers: &HeaderMap,
+    headers: &mut HeaderMap,
+    now: Timestamp,
 ) -> Result<Arc<UserInfo>, Status> {
     if let Some(user) = certificate {
         return Ok(Arc::clone(user));
     }
-    match bearer_token(headers) {
-        Some(token) => tokens.find(token).ok_or_else(Status::unauthorized),
-        None => Ok(Arc::new(anonymous())),
-    }
+    let Some(token) = bearer_token(headers).map(str::to_owned).or_else(|| take_protocol_token(headers)) else {
+        return Ok(Arc::new(anonymous()));
+    };
+    let snapshot = shared.store.snapshot();
+    let known = shared.tokens.user(&snapshot, &token, shared.tokens.audiences(), now).await;
+    let known = known.map_err(|cause| {
+        tracing::debug!(cause, "a token is not known");
+        Status::unauthorized()
+    })?;
+    headers.remove(AUTHORIZATION);
+    Ok(known.user)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let mut words = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split(' ');
+    let scheme = words.next()?;
+    // With two blanks between them there is no token, as upstream.
+    words.next().filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
+
+/// The token that a WebSocket's subprotocols carry; the other subprotocols stay.
+fn take_protocol_token(headers: &mut HeaderMap) -> Option<String> {
+    let upgrade = headers.get(UPGRADE)?.to_str().ok()?;
+    if !upgrade.eq_ignore_ascii_case("websocket") {
+        return None;
+    }
+    let protocols: Vec<String> = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|protocol| protocol.trim().to_owned()))
+        .collect();
+    let encoded = protocols.iter().find_map(|protocol| protocol.strip_prefix(TOKEN_PROTOCOL))?;
+    let token = String::from_utf8(BASE64.decode(encoded.trim_end_matches('=')).ok()?).ok()?;
+    let rest: Vec<&str> =
+        protocols.iter().filter(|protocol| !protocol.starts_with(TOKEN_PROTOCOL)).map(String::as_str).collect();
+    // A server must choose one of the subprotocols; the token's own is none.
+    let rest = HeaderValue::from_str(&rest.join(", ")).ok().filter(|rest| !rest.is_empty())?;
+    headers.insert(SEC_WEBSOCKET_PROTOCOL, rest);
+    Some(token)
 }
 
 /// The user as which the request's author wants to act, if one is named.
@@ -125,7 +139,9 @@ pub(crate) fn impersonate(
     }
     let nobody = name == ANONYMOUS;
     let everyone = if nobody { UNAUTHENTICATED } else { AUTHENTICATED };
-    if !groups.iter().any(|group| group == everyone) {
+    // Whoever is said to be in one of the two groups is not put into the other one.
+    let said = |group: &String| group == everyone || (!nobody && group == UNAUTHENTICATED);
+    if !groups.iter().any(said) {
         groups.push(everyone.to_owned());
     }
     Ok(Arc::new(UserInfo { name: name.to_owned(), uid: text("impersonate-uid").to_owned(), groups, extra }))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::admission::{NOT_BUILT, PLUGINS};
+use crate::tokens::ServiceAccountKey;
 
 /// One line of a static token file.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +41,12 @@ pub struct ApiServerConfig {
     pub disabled_admission_plugins: BTreeSet<String>,
     /// The `iss` claim of service account tokens.
     pub service_account_issuer: String,
+    /// The key that signs the tokens of service accounts. Without one there are no such tokens.
+    pub service_account_key: Option<ServiceAccountKey>,
+    /// The audiences that this server is; a token that names none of them is for somebody else. Empty means the issuer.
+    pub api_audiences: Vec<String>,
+    /// Whether Secrets of the type `bootstrap.kubernetes.io/token` in `kube-system` are tokens.
+    pub bootstrap_tokens: bool,
     /// `HOST:PORT` under which clients reach the server; told in `/api`.
     pub advertised_address: String,
     /// The largest request body, in bytes; a larger one is answered with 413.
@@ -71,6 +78,9 @@ impl Default for ApiServerConfig {
             enabled_admission_plugins: BTreeSet::new(),
             disabled_admission_plugins: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
+            service_account_key: None,
+            api_audiences: Vec::new(),
+            bootstrap_tokens: true,
             advertised_address: "127.0.0.1:6443".to_owned(),
             body_bytes_max: 3 * 1024 * 1024,
             connections_max: 4096,
@@ -112,6 +122,14 @@ pub enum ApiServerConfigError {
 }
 
 impl ApiServerConfig {
+    /// The audiences that this server is.
+    pub(crate) fn audiences(&self) -> Vec<String> {
+        if self.api_audiences.is_empty() {
+            return vec![self.service_account_issuer.clone()];
+        }
+        self.api_audiences.clone()
+    }
+
     /// Checks what can be checked before anything binds.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod request_info;
 mod resource;
 mod serving;
 mod system;
+mod tokens;
 mod write_options;
 
 // Reading and writing objects.
@@ -60,4 +61,5 @@ mod verbs;
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
 pub use server::{ApiServer, BootstrapError, ServeError};
+pub use tokens::{ServiceAccountKey, ServiceAccountKeyError};
 pub use user::UserInfo;

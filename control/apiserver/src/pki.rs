@@ -19,6 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use crate::tokens::{ServiceAccountKey, ServiceAccountKeyError};
 use crate::user::MASTERS;
 
 /// How long the authority is valid.
@@ -152,9 +153,12 @@ impl Pki {
         &self.admin
     }
 
-    /// The key that signs service account tokens, PKCS #8 PEM.
-    pub fn service_account_key_pem(&self) -> &str {
-        &self.service_account_key_pem
+    /// The key that signs the tokens of service accounts.
+    ///
+    /// # Errors
+    /// The file holds a key of another sort.
+    pub fn service_account_key(&self) -> Result<ServiceAccountKey, ServiceAccountKeyError> {
+        ServiceAccountKey::from_pem(&self.service_account_key_pem)
     }
 
     /// A client certificate for that user, in that group.

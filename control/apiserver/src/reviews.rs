@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::authorization::{Attributes, Rule, decide};
 use crate::call::ResourceCall;
 use crate::field_owners;
+use crate::list_options::Version;
 use crate::pipeline;
 use crate::stored;
 use crate::user::{MASTERS, NODES, UserInfo};
@@ -40,7 +41,7 @@ pub(crate) async fn answer(call: &ResourceCall, request: Request<Body>) -> Resul
             meta::set_creation_timestamp(&mut review, call.now);
             json!({"userInfo": user_info(&call.user)})
         }
-        "TokenReview" => token_status(call, &review)?,
+        "TokenReview" => token_status(call, &review).await?,
         "SelfSubjectRulesReview" => rules_status(call, &review)?,
         "SelfSubjectAccessReview" => access_status(call, &call.user, &review)?,
         "LocalSubjectAccessReview" => {
@@ -78,18 +79,19 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn token_status(call: &ResourceCall, review: &Value) -> Result<Value, Status> {
+async fn token_status(call: &ResourceCall, review: &Value) -> Result<Value, Status> {
     let token = text(review, "/spec/token");
     if token.is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
-    Ok(match call.shared.tokens.find(token) {
-        Some(user) => {
-            let audiences = review.pointer("/spec/audiences").cloned();
-            let audiences = audiences.unwrap_or_else(|| json!([call.shared.config.service_account_issuer]));
-            json!({"authenticated": true, "user": user_info(&user), "audiences": audiences})
-        }
-        None => json!({"user": {}, "error": "invalid bearer token"}),
+    let asked = review.pointer("/spec/audiences").and_then(Value::as_array).into_iter().flatten();
+    let asked: Vec<String> = asked.filter_map(Value::as_str).map(str::to_owned).collect();
+    let tokens = &call.shared.tokens;
+    let audiences = if asked.is_empty() { tokens.audiences() } else { &asked };
+    let snapshot = call.snapshot(Version::Latest).await?;
+    Ok(match tokens.user(&snapshot, token, audiences, call.now).await {
+        Ok(known) => json!({"authenticated": true, "user": user_info(&known.user), "audiences": known.audiences}),
+        Err(cause) => json!({"user": {}, "error": cause}),
     })
 }
 
@@ -107,7 +109,17 @@ fn named_user(call: &ResourceCall, review: &Value) -> Result<UserInfo, Status> {
         let detail = "at least one of user or group must be specified";
         return Err(invalid(call, FieldError::invalid("spec.user", "", detail)));
     }
-    Ok(UserInfo { name: name.to_owned(), uid: text(review, "/spec/uid").to_owned(), groups, extra: Vec::new() })
+    Ok(UserInfo { name: name.to_owned(), uid: text(review, "/spec/uid").to_owned(), groups, extra: extra(review) })
+}
+
+/// What else the question says of the user.
+fn extra(review: &Value) -> Vec<(String, Vec<String>)> {
+    let entries = review.pointer("/spec/extra").and_then(Value::as_object).into_iter().flatten();
+    let texts = |values: &Value| {
+        let values = values.as_array().into_iter().flatten();
+        values.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    entries.map(|(key, values)| (key.clone(), texts(values))).collect()
 }
 
 fn check_namespace(call: &ResourceCall, review: &Value) -> Result<(), Status> {

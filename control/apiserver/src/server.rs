@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::answer::{compress, status_answer};
-use crate::authentication::{TokenTable, authenticate, impersonate};
+use crate::authentication::{authenticate, impersonate};
 use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
 use crate::call::Call;
@@ -27,6 +27,7 @@ use crate::negotiation::{Negotiated, negotiate};
 use crate::openapi::OpenApi;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
+use crate::tokens::Tokens;
 use crate::user::UserInfo;
 use crate::{resource, serving, system};
 
@@ -50,7 +51,7 @@ pub(crate) struct Shared {
     pub(crate) openapi: OpenApi,
     /// Cancelled when the server goes down; ends watches and other streams.
     pub(crate) shutdown: CancellationToken,
-    pub(crate) tokens: TokenTable,
+    pub(crate) tokens: Tokens,
     pub(crate) role_cache: RoleCache,
 }
 
@@ -77,7 +78,7 @@ impl ApiServer {
     /// A server over this store. It starts no task and answers nothing before it is asked to.
     pub fn new(store: Store, config: ApiServerConfig, hosts: HostLinks) -> Self {
         let shared = Shared {
-            tokens: TokenTable::new(&config.tokens),
+            tokens: Tokens::new(&config),
             admission: Admission::new(&config.enabled_admission_plugins, &config.disabled_admission_plugins),
             catalog: Catalog::new(store.clone()),
             openapi: OpenApi::default(),
@@ -133,10 +134,10 @@ impl Shared {
     /// Answers a request from a connection, whose author has to be established first.
     pub(crate) async fn answer_from_outside(
         self: Arc<Self>,
-        request: Request<Body>,
+        mut request: Request<Body>,
         certificate: Option<Arc<UserInfo>>,
     ) -> Response {
-        match authenticate(&self.tokens, certificate.as_ref(), request.headers()) {
+        match authenticate(&self, certificate.as_ref(), request.headers_mut(), Timestamp::now()).await {
             Ok(user) => self.answer(request, user).await,
             Err(status) => status_answer(&status, Negotiated::JSON),
         }

@@ -5,6 +5,7 @@ mod eviction;
 mod log;
 mod proxy;
 mod scale;
+mod token;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -30,6 +31,7 @@ pub(crate) async fn answer(call: &ResourceCall, name: &str, request: Request<Bod
         "binding" => binding::bind(call, request).await,
         "eviction" => eviction::evict(call, request).await,
         "log" => log::log(call).await,
+        "token" => token::request(call, request).await,
         "scale" if call.kind.scale.is_some() => scale::answer(call, request).await,
         _ => Err(Status::failure(
             501,

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod health;
+mod issuer;
 mod version;
 
 use axum::response::Response;
@@ -30,6 +31,8 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, Status> {
         ["apis", group, version] => discovery::resources(call, group, version),
         ["version"] => version::version(call),
         ["healthz" | "livez" | "readyz", ..] => Ok(health::answer(call, &parts).await),
+        [".well-known", "openid-configuration"] => Ok(issuer::configuration(call)),
+        ["openid", "v1", "jwks"] => Ok(issuer::key_set(call)),
         ["openapi", "v2"] => openapi::v2(call),
         ["openapi", "v3"] => openapi::index(call),
         ["openapi", "v3", "api", version] => openapi::document(call, "", version),

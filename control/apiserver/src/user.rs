@@ -20,6 +20,9 @@ pub(crate) const AUTHENTICATED: &str = "system:authenticated";
 /// The group of every node's agent.
 pub(crate) const NODES: &str = "system:nodes";
 
+/// The extra that tells the credentials of one user apart.
+pub(crate) const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
 impl UserInfo {
     /// A user of that name in these groups, and in `system:authenticated`.
     pub fn new(name: impl Into<String>, groups: &[&str]) -> Self {

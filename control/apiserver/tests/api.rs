@@ -34,5 +34,8 @@ mod support;
 #[path = "api/tls.rs"]
 mod tls;
 #[cfg(test)]
+#[path = "api/tokens.rs"]
+mod tokens;
+#[cfg(test)]
 #[path = "api/watches.rs"]
 mod watches;

@@ -9,23 +9,28 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     headers
 }
 
-fn tokens() -> TokenTable {
-    let tokens = StaticToken::parse_file("right,alice,7,\"a,b\"").unwrap();
-    TokenTable::new(&tokens)
+#[test]
+fn a_token_comes_after_the_word_bearer() {
+    let token = |value| bearer_token(&headers(&[("authorization", value)])).map(str::to_owned);
+    assert_eq!(token("Bearer right").as_deref(), Some("right"));
+    assert_eq!(token("bearer right and more").as_deref(), Some("right"));
+    assert_eq!(token("Bearer  right"), None);
+    assert_eq!(token("Basic right"), None);
 }
 
 #[test]
-fn a_token_is_its_user() {
-    let user = authenticate(&tokens(), None, &headers(&[("authorization", "Bearer right")])).unwrap();
-    assert_eq!((user.name.as_str(), user.uid.as_str()), ("alice", "7"));
-    assert_eq!(user.groups, ["a", "b", AUTHENTICATED]);
-    let error = authenticate(&tokens(), None, &headers(&[("authorization", "Bearer wrong")])).unwrap_err();
-    assert_eq!(error.code, 401);
-}
-
-#[test]
-fn nobody_is_anonymous() {
-    assert_eq!(authenticate(&tokens(), None, &HeaderMap::new()).unwrap().name, ANONYMOUS);
+fn a_websocket_may_carry_its_token_in_a_subprotocol() {
+    let mut asked = headers(&[
+        ("upgrade", "websocket"),
+        ("sec-websocket-protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.cmlnaHQ"),
+    ]);
+    assert_eq!(take_protocol_token(&mut asked).as_deref(), Some("right"));
+    assert_eq!(asked["sec-websocket-protocol"], "v5.channel.k8s.io");
+    let mut alone = headers(&[
+        ("upgrade", "websocket"),
+        ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.cmlnaHQ"),
+    ]);
+    assert_eq!(take_protocol_token(&mut alone), None);
 }
 
 #[test]
@@ -36,7 +41,8 @@ fn a_certificate_is_its_subject() {
     use rustls_pki_types::pem::PemObject as _;
     let der = rustls_pki_types::CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).unwrap();
     let user = certificate_user(&der).unwrap();
-    assert_eq!(user, UserInfo::node("edge"));
+    assert_eq!((user.name.as_str(), &user.groups), ("system:node:edge", &UserInfo::node("edge").groups));
+    assert!(user.extra[0].1[0].starts_with("X509SHA256="), "{user:?}");
     assert_eq!(certificate_user(b"nonsense"), None);
 }
 
@@ -50,6 +56,13 @@ fn only_masters_impersonate() {
     assert_eq!(impersonate(&Arc::new(UserInfo::new("alice", &[])), &asked, &|_| false).unwrap_err().code, 403);
     let groups_only = headers(&[("impersonate-group", "g")]);
     assert!(impersonate(&Arc::new(UserInfo::admin()), &groups_only, &|_| true).is_err());
+}
+
+#[test]
+fn whoever_is_impersonated_as_unauthenticated_stays_so() {
+    let asked = headers(&[("impersonate-user", "bob"), ("impersonate-group", "system:unauthenticated")]);
+    let bob = impersonate(&Arc::new(UserInfo::admin()), &asked, &|_| true).unwrap();
+    assert_eq!(bob.groups, [UNAUTHENTICATED]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ const DISCOVERY: &[&str] = &[
     "/version",
     "/version/",
 ];
+const ISSUER: &[&str] =
+    &["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"];
 const INFO: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
 /// What `view` gathers, and the others with it.
@@ -227,6 +229,7 @@ pub(crate) fn cluster_roles() -> Vec<Value> {
                 "/readyz/*",
             ]),
         ),
+        role("system:service-account-issuer-discovery", paths(ISSUER)),
         role("system:basic-user", rules(BASIC_USER)),
         role("system:kube-scheduler", rules(SCHEDULER)),
         role("system:kube-controller-manager", rules(CONTROLLERS)),
@@ -251,6 +254,12 @@ pub(crate) fn cluster_role_bindings() -> Vec<Value> {
         bind("system:public-info-viewer", "system:public-info-viewer", "Group", everyone),
         bind("system:basic-user", "system:basic-user", "Group", everyone),
         bind("system:monitoring", "system:monitoring", "Group", "system:monitoring"),
+        bind(
+            "system:service-account-issuer-discovery",
+            "system:service-account-issuer-discovery",
+            "Group",
+            "system:serviceaccounts",
+        ),
         bind("system:kube-scheduler", "system:kube-scheduler", "User", "system:kube-scheduler"),
         bind(
             "system:kube-controller-manager",

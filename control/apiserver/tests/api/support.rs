@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, StaticToken, UserInfo};
+use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, ServiceAccountKey, StaticToken, UserInfo};
 use coracle_control_store::{Store, StoreConfig};
 use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response};
@@ -48,6 +48,7 @@ impl Api {
         let store = Store::open(StoreConfig::new(directory.path().join("store"))).await.unwrap();
         let mut config = ApiServerConfig {
             tokens: StaticToken::parse_file("t,alice,1,\"system:masters\"\nb,bob,2").unwrap(),
+            service_account_key: Some(ServiceAccountKey::from_pem(&rcgen_key()).unwrap()),
             ..ApiServerConfig::default()
         };
         change(&mut config);
@@ -108,6 +109,11 @@ impl Api {
         }
         self.post("/api/v1/namespaces/default/pods", body).await
     }
+}
+
+/// A new key on P-256.
+pub(crate) fn rcgen_key() -> String {
+    rcgen::KeyPair::generate().unwrap().serialize_pem()
 }
 
 #[derive(Clone)]
