@@ -29,6 +29,7 @@ pub mod kinds;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod pod_security;
 pub mod protobuf;
 pub mod quantity;
 pub mod remote_command;

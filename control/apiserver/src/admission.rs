@@ -11,6 +11,7 @@ mod effects;
 mod namespace_lifecycle;
 mod node_restriction;
 mod plugins;
+mod pod_security;
 mod priority;
 mod service_account;
 mod storage_in_use;

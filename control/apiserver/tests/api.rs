@@ -4,6 +4,9 @@
 #[path = "api/access.rs"]
 mod access;
 #[cfg(test)]
+#[path = "api/admission.rs"]
+mod admission;
+#[cfg(test)]
 #[path = "api/apply.rs"]
 mod apply;
 #[cfg(test)]

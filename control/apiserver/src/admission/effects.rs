@@ -12,6 +12,5 @@ pub(crate) struct Effects {
     /// Texts for Warning headers of the answer.
     pub(crate) warnings: Vec<String>,
     /// Goes into the audit log with the request: key with the plugin's domain, and value.
-    #[expect(dead_code, reason = "the audit log takes them")]
     pub(crate) audit_annotations: Vec<(String, String)>,
 }

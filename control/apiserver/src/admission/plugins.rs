@@ -1,8 +1,8 @@
 //! The table of the plugins.
 
 use super::{
-    Action, Mutate, Validate, default_tolerations, namespace_lifecycle, node_restriction, priority, service_account,
-    storage_in_use, taint_nodes,
+    Action, Mutate, Validate, default_tolerations, namespace_lifecycle, node_restriction, pod_security, priority,
+    service_account, storage_in_use, taint_nodes,
 };
 
 /// One plugin.
@@ -56,7 +56,7 @@ pub(crate) static PLUGINS: &[Plugin] = &[
     ),
     off("AlwaysPullImages", None, None),
     off("ImagePolicyWebhook", None, None),
-    on("PodSecurity", None, None),
+    on("PodSecurity", None, Some(Validate::Now(pod_security::validate))),
     off("PodNodeSelector", None, None),
     on("Priority", Some(Mutate::Now(|request, object, _| priority::admit(request, object))), None),
     on(
