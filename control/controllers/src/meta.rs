@@ -56,6 +56,15 @@ impl fmt::Display for ObjectKey {
 }
 
 impl Meta {
+    /// The owner that decides about the object.
+    pub(crate) fn controller(&self) -> Option<&OwnerReference> {
+        self.owners.iter().find(|owner| owner.controller == Some(true))
+    }
+
+    pub(crate) fn is_controlled_by(&self, uid: &str) -> bool {
+        self.controller().is_some_and(|owner| owner.uid == uid)
+    }
+
     pub(crate) fn from_api(meta: &ObjectMeta) -> Self {
         let created = meta.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0);
         let writes = meta.managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref().map(|time| time.0));

@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 
 use crate::Context;
 use crate::informer::{Cache, Kept};
+use crate::kind::Kind;
 use crate::meta::ObjectKey;
-use crate::observed::Namespace;
+use crate::observed::{Namespace, Visit};
 use crate::queue::{Next, Queue};
 use crate::requests::RequestError;
 use crate::worker::{self, Reconcile};
@@ -89,25 +90,30 @@ pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch:
             marked.add(namespace.meta.key.name.clone());
         }
     });
-    let observed = &context.observed;
-    recount_when_gone(&observed.pods, &observed.namespaces, &queue);
-    recount_when_gone(&observed.leases, &observed.namespaces, &queue);
-    for (_, cache) in observed.metadata.iter().filter(|(kind, _)| kind.is_namespaced()) {
-        recount_when_gone(cache, &observed.namespaces, &queue);
-    }
+    context.observed.visit(&mut Recount { namespaces: context.observed.namespaces.clone(), queue: queue.clone() });
     worker::start(Controller { context: context.clone() }, queue, context, tasks, stopped);
 }
 
 /// An object that goes may have been the last in its namespace.
-fn recount_when_gone<V: Kept>(cache: &Cache<V>, namespaces: &Arc<Cache<Namespace>>, queue: &Arc<Queue<Arc<str>>>) {
-    let (namespaces, queue) = (namespaces.clone(), queue.clone());
-    cache.subscribe(move |change| {
-        let Some(gone) = change.gone() else { return };
-        let namespace = &gone.meta().key.namespace;
-        if namespaces.get(&ObjectKey::new("", namespace)).is_some_and(|namespace| namespace.meta.deleting) {
-            queue.add(namespace.clone());
+struct Recount {
+    namespaces: Arc<Cache<Namespace>>,
+    queue: Arc<Queue<Arc<str>>>,
+}
+
+impl Visit for Recount {
+    fn visit<V: Kept>(&mut self, kind: Kind, cache: &Arc<Cache<V>>) {
+        if !kind.is_namespaced() {
+            return;
         }
-    });
+        let (namespaces, queue) = (self.namespaces.clone(), self.queue.clone());
+        cache.subscribe(move |change| {
+            let Some(gone) = change.gone() else { return };
+            let namespace = &gone.meta().key.namespace;
+            if namespaces.get(&ObjectKey::new("", namespace)).is_some_and(|namespace| namespace.meta.deleting) {
+                queue.add(namespace.clone());
+            }
+        });
+    }
 }
 
 struct Controller {

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Context;
+use crate::informer::IndexKey;
 use crate::meta::ObjectKey;
-use crate::observed::{LEASE_NAMESPACE, Node, Pod};
+use crate::observed::{LEASE_NAMESPACE, Node};
 use crate::queue::{Next, Queue};
 use crate::requests::{Note, RequestError};
 use crate::worker::{self, Reconcile};
@@ -137,8 +138,8 @@ impl Controller {
 
     /// Nobody on an unreachable node can say that its pods are ready, so they are not.
     async fn doubt_pods(&self, name: &str, node: &Node) -> Result<(), RequestError> {
-        let here = |pod: &Pod| pod.node_name.as_deref() == Some(name);
-        for pod in self.context.observed.pods.filter(|pod| here(pod) && plan::is_doubtful(pod, node)) {
+        let here = self.context.observed.pods.indexed(&IndexKey::Node(Arc::from(name)));
+        for pod in here.iter().filter(|pod| plan::is_doubtful(pod, node)) {
             let requests = &self.context.requests;
             let key = &pod.meta.key;
             let pods: Api<api::Pod> = Api::namespaced(requests.client(), &key.namespace);

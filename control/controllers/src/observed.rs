@@ -1,5 +1,8 @@
 //! The kinds that are watched, and what is kept of each.
 
+mod pod;
+mod whole;
+
 use std::sync::Arc;
 
 use futures::Stream;
@@ -10,13 +13,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::informer::{Cache, Kept};
 use crate::kind::Kind;
 use crate::meta::Meta;
+
+pub(crate) use pod::{Labels, Phase, Pod};
+pub(crate) use whole::{Whole, WholeKind, Wholes, resource_of};
 
 /// Where hosts renew their leases.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
@@ -38,20 +44,6 @@ pub(crate) struct Node {
     pub(crate) conditions: Vec<api::NodeCondition>,
 }
 
-/// A Pod.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Pod {
-    pub(crate) meta: Meta,
-    /// `spec.nodeName`, when bound.
-    pub(crate) node_name: Option<Arc<str>>,
-    /// Succeeded or Failed.
-    pub(crate) finished: bool,
-    /// Since when the condition Ready is True; none when it is not.
-    pub(crate) ready_since: Option<Timestamp>,
-    /// The claims that its volumes name, and those made for it.
-    pub(crate) claims: Box<[Arc<str>]>,
-}
-
 /// A Lease; those of hosts are in one namespace.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lease {
@@ -70,10 +62,15 @@ pub(crate) struct Observed {
     pub(crate) config_maps: Arc<Cache<Meta>>,
     pub(crate) secrets: Arc<Cache<Meta>>,
     pub(crate) events: Arc<Cache<Meta>>,
-    pub(crate) claims: Arc<Cache<Meta>>,
-    pub(crate) volumes: Arc<Cache<Meta>>,
+    /// The kinds that are kept as they are.
+    pub(crate) wholes: Wholes,
     /// Every built-in kind of which nothing but metadata is kept, those above included.
     pub(crate) metadata: Vec<(Kind, Arc<Cache<Meta>>)>,
+}
+
+/// Something that is done with the cache of every kind.
+pub(crate) trait Visit {
+    fn visit<V: Kept>(&mut self, kind: Kind, cache: &Arc<Cache<V>>);
 }
 
 macro_rules! kept {
@@ -82,10 +79,14 @@ macro_rules! kept {
             fn meta(&self) -> &Meta {
                 &self.meta
             }
+
+            fn meta_mut(&mut self) -> &mut Meta {
+                &mut self.meta
+            }
         }
     )*};
 }
-kept!(Namespace, Node, Pod, Lease);
+kept!(Namespace, Node, Lease);
 
 impl Observed {
     pub(crate) fn new() -> Self {
@@ -100,12 +101,28 @@ impl Observed {
             ("", "namespaces" | "nodes" | "pods") | ("coordination.k8s.io", "leases") => return None,
             ("", "configmaps") => self.config_maps.clone(),
             ("", "events") => self.events.clone(),
-            ("", "persistentvolumeclaims") => self.claims.clone(),
-            ("", "persistentvolumes") => self.volumes.clone(),
             ("", "secrets") => self.secrets.clone(),
             ("", "serviceaccounts") => self.service_accounts.clone(),
+            (group, plural) if Wholes::holds(group, plural) => return None,
             _ => Arc::default(),
         })
+    }
+
+    /// Shows the cache of every kind.
+    pub(crate) fn visit(&self, visitor: &mut impl Visit) {
+        for kind in Kind::watched() {
+            match kind.path() {
+                ("", "namespaces") => visitor.visit(kind, &self.namespaces),
+                ("", "nodes") => visitor.visit(kind, &self.nodes),
+                ("", "pods") => visitor.visit(kind, &self.pods),
+                ("coordination.k8s.io", "leases") => visitor.visit(kind, &self.leases),
+                _ => {}
+            }
+        }
+        self.wholes.visit(visitor);
+        for (kind, cache) in &self.metadata {
+            visitor.visit(*kind, cache);
+        }
     }
 
     /// Waits until everything was listed once.
@@ -114,6 +131,7 @@ impl Observed {
         self.nodes.wait_until_synced().await;
         self.pods.wait_until_synced().await;
         self.leases.wait_until_synced().await;
+        self.wholes.wait_until_synced().await;
         for (_, cache) in &self.metadata {
             cache.wait_until_synced().await;
         }
@@ -124,15 +142,20 @@ impl Observed {
         let config = || watcher::Config::default().streaming_lists();
         let leases = Api::<ApiLease>::all(client.clone());
         let whole = (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone()));
-        follow(tasks, stopped, &self.namespaces, "Namespace", watcher(whole.0, config()), Namespace::from_api);
-        follow(tasks, stopped, &self.nodes, "Node", watcher(whole.1, config()), Node::from_api);
-        follow(tasks, stopped, &self.pods, "Pod", watcher(whole.2, config()), Pod::from_api);
-        follow(tasks, stopped, &self.leases, "Lease", watcher(leases, config()), Lease::from_api);
+        follow(tasks, stopped, &self.namespaces, "Namespace", watcher(whole.0, config()), |object| {
+            Some(Namespace::from_api(object))
+        });
+        follow(tasks, stopped, &self.nodes, "Node", watcher(whole.1, config()), |object| Some(Node::from_api(object)));
+        follow(tasks, stopped, &self.pods, "Pod", watcher(whole.2, config()), |object| Some(Pod::from_api(object)));
+        follow(tasks, stopped, &self.leases, "Lease", watcher(leases, config()), |object| {
+            Some(Lease::from_api(object))
+        });
         for (kind, cache) in &self.metadata {
             let objects = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind.resource());
-            let keep = |object: &PartialObjectMeta<DynamicObject>| Meta::from_api(&object.metadata);
+            let keep = |object: &PartialObjectMeta<DynamicObject>| Some(Meta::from_api(&object.metadata));
             follow(tasks, stopped, cache, kind.name(), watcher(objects, config()), keep);
         }
+        self.wholes.watch_all(client, tasks, stopped);
     }
 }
 
@@ -142,9 +165,9 @@ fn follow<O, V: Kept>(
     cache: &Arc<Cache<V>>,
     kind: &str,
     events: impl Stream<Item = watcher::Result<Event<O>>> + Send + 'static,
-    keep: fn(&O) -> V,
+    keep: fn(&O) -> Option<V>,
 ) where
-    O: Send + 'static,
+    O: ResourceExt + Send + 'static,
 {
     let (cache, kind, mut stopped) = (cache.clone(), kind.to_owned(), stopped.clone());
     tasks.spawn(async move {
@@ -180,37 +203,6 @@ impl Node {
     pub(crate) fn condition(&self, kind: &str) -> Option<&api::NodeCondition> {
         self.conditions.iter().find(|condition| condition.type_ == kind)
     }
-}
-
-impl Pod {
-    pub(crate) fn from_api(pod: &api::Pod) -> Self {
-        let status = pod.status.as_ref();
-        let phase = status.and_then(|status| status.phase.as_deref());
-        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-        let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status == "True");
-        let node_name = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        Self {
-            meta: Meta::from_api(&unversioned(&pod.metadata)),
-            node_name: node_name.filter(|name| !name.is_empty()).map(Arc::from),
-            finished: matches!(phase, Some("Succeeded" | "Failed")),
-            ready_since: ready.map(|ready| ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0)),
-            claims: claims_of(pod),
-        }
-    }
-}
-
-/// The claims that the pod's volumes name. An ephemeral volume has a claim named for the pod and the volume.
-fn claims_of(pod: &api::Pod) -> Box<[Arc<str>]> {
-    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref()).into_iter().flatten();
-    let claim = |volume: &api::Volume| match &volume.persistent_volume_claim {
-        Some(named) => Some(Arc::from(named.claim_name.as_str())),
-        None if volume.ephemeral.is_some() => {
-            let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-            Some(Arc::from(format!("{pod_name}-{}", volume.name)))
-        }
-        None => None,
-    };
-    volumes.filter_map(claim).collect()
 }
 
 impl Lease {

@@ -24,6 +24,7 @@ use crate::Context;
 use crate::informer::{Cache, Kept};
 use crate::kind::Kind;
 use crate::meta::Meta;
+use crate::observed::Visit;
 use crate::queue::{Next, Queue};
 use crate::requests::{Deletion, RequestError, without_finalizer};
 use crate::worker::{self, Reconcile};
@@ -33,37 +34,35 @@ use plan::{Action, OwnerState, plan};
 pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
     let queue = Arc::new(Queue::default());
     let graph = Arc::new(Mutex::new(Graph::default()));
-    let observed = &context.observed;
-    for kind in Kind::watched() {
-        match kind.path() {
-            ("", "namespaces") => follow(&observed.namespaces, kind, &graph, &queue),
-            ("", "nodes") => follow(&observed.nodes, kind, &graph, &queue),
-            ("", "pods") => follow(&observed.pods, kind, &graph, &queue),
-            ("coordination.k8s.io", "leases") => follow(&observed.leases, kind, &graph, &queue),
-            _ => {}
-        }
-    }
-    // Events own nothing and are owned by nobody, and there are many.
-    for (kind, cache) in observed.metadata.iter().filter(|(kind, _)| kind.path() != ("", "events")) {
-        follow(cache, *kind, &graph, &queue);
-    }
+    context.observed.visit(&mut Follow { graph: graph.clone(), queue: queue.clone() });
     worker::start(Controller { context: context.clone(), graph }, queue, context, tasks, stopped);
 }
 
-fn follow<V: Kept>(cache: &Cache<V>, kind: Kind, graph: &Arc<Mutex<Graph>>, queue: &Arc<Queue<Uid>>) {
-    let (graph, queue) = (graph.clone(), queue.clone());
-    cache.subscribe(move |change| {
-        let mut graph = graph.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut touched = Vec::new();
-        if let Some(gone) = change.gone() {
-            touched.extend(graph.remove(&gone.meta().uid));
+struct Follow {
+    graph: Arc<Mutex<Graph>>,
+    queue: Arc<Queue<Uid>>,
+}
+
+impl Visit for Follow {
+    fn visit<V: Kept>(&mut self, kind: Kind, cache: &Arc<Cache<V>>) {
+        // Events own nothing and are owned by nobody, and there are many.
+        if kind.path() == ("", "events") {
+            return;
         }
-        if let Some(new) = change.new {
-            touched.extend(graph.set(kind, new.meta()));
-        }
-        drop(graph);
-        touched.into_iter().for_each(|uid| queue.add(uid));
-    });
+        let (graph, queue) = (self.graph.clone(), self.queue.clone());
+        cache.subscribe(move |change| {
+            let mut graph = graph.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut touched = Vec::new();
+            if let Some(gone) = change.gone() {
+                touched.extend(graph.remove(&gone.meta().uid));
+            }
+            if let Some(new) = change.new {
+                touched.extend(graph.set(kind, new.meta()));
+            }
+            drop(graph);
+            touched.into_iter().for_each(|uid| queue.add(uid));
+        });
+    }
 }
 
 struct Controller {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Context;
-use crate::informer::Change;
+use crate::informer::{Change, IndexKey};
 use crate::meta::ObjectKey;
 use crate::observed::Pod;
 use crate::queue::{Next, Queue};
@@ -91,7 +91,7 @@ impl Controller {
     async fn look_for_node(&self, name: &Arc<str>) -> Result<Next, RequestError> {
         let observed = &self.context.observed;
         let there = observed.nodes.get(&ObjectKey::new("", name)).is_some();
-        let lost = if there { Vec::new() } else { observed.pods.filter(|pod| pod.node_name.as_ref() == Some(name)) };
+        let lost = if there { Vec::new() } else { observed.pods.indexed(&IndexKey::Node(name.clone())) };
         if lost.is_empty() {
             self.missing_since.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
             return Ok(Next::Wait);

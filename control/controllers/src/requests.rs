@@ -170,8 +170,8 @@ impl Requests {
         }
     }
 
-    /// Writes an Event about an object. Events are best effort.
-    pub(crate) async fn record(&self, about: api::ObjectReference, component: &str, note: Note<'_>) {
+    /// Writes an Event about an object, and returns its name. Events are best effort.
+    pub(crate) async fn record(&self, about: api::ObjectReference, component: &str, note: Note<'_>) -> Option<String> {
         // Events about cluster-wide objects live in `default`, as upstream's do.
         let namespace = about.namespace.clone().unwrap_or_else(|| "default".to_owned());
         let now = Timestamp::now();
@@ -196,8 +196,12 @@ impl Requests {
             ..api::Event::default()
         };
         let events = Api::<api::Event>::namespaced(self.client(), &namespace);
-        if let Err(error) = self.bounded(events.create(&PostParams::default(), &event)).await {
-            tracing::debug!(%error, cause = error.cause(), "an event was refused");
+        match self.bounded(events.create(&PostParams::default(), &event)).await {
+            Ok(event) => event.metadata.name,
+            Err(error) => {
+                tracing::debug!(%error, cause = error.cause(), "an event was refused");
+                None
+            }
         }
     }
 }

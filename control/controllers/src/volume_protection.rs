@@ -57,21 +57,21 @@ pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch:
     let queue = Arc::new(Queue::default());
     let observed = &context.observed;
     let marked = queue.clone();
-    observed.claims.subscribe(move |change| {
-        if let Some(claim) = change.new.filter(|claim| is_held(claim)) {
-            marked.add(Subject::Claim(claim.key.clone()));
+    observed.wholes.claims.subscribe(move |change| {
+        if let Some(claim) = change.new.filter(|claim| is_held(&claim.meta)) {
+            marked.add(Subject::Claim(claim.meta.key.clone()));
         }
     });
     let marked = queue.clone();
-    observed.volumes.subscribe(move |change| {
-        if let Some(volume) = change.new.filter(|volume| is_held(volume)) {
-            marked.add(Subject::Volume(volume.key.clone()));
+    observed.wholes.volumes.subscribe(move |change| {
+        if let Some(volume) = change.new.filter(|volume| is_held(&volume.meta)) {
+            marked.add(Subject::Volume(volume.meta.key.clone()));
         }
     });
-    let (marked, claims) = (queue.clone(), observed.claims.clone());
+    let (marked, claims) = (queue.clone(), observed.wholes.claims.clone());
     observed.pods.subscribe(move |change| {
         for claim in freed(change) {
-            if claims.get(&claim).is_some_and(|claim| is_held(&claim)) {
+            if claims.get(&claim).is_some_and(|claim| is_held(&claim.meta)) {
                 marked.add(Subject::Claim(claim));
             }
         }
@@ -86,18 +86,19 @@ struct Controller {
 impl Controller {
     async fn look_at_claim(&self, key: &ObjectKey) -> Result<Next, RequestError> {
         let (observed, requests) = (&self.context.observed, &self.context.requests);
-        let Some(claim) = observed.claims.get(key) else { return Ok(Next::Wait) };
+        let Some(claim) = observed.wholes.claims.get(key) else { return Ok(Next::Wait) };
+        let claim = &claim.meta;
         let users = observed.pods.filter(|pod| uses(pod, key));
-        if !may_release_claim(&claim, users.iter().map(|pod| &**pod)) {
+        if !may_release_claim(claim, users.iter().map(|pod| &**pod)) {
             return Ok(Next::Wait);
         }
         // The watch may be behind, and a claim cannot be taken back: the API server is asked before it is let go.
         let pods: Api<api::Pod> = Api::namespaced(requests.client(), &key.namespace);
         let pods = requests.bounded(pods.list(&ListParams::default())).await?;
         let pods: Vec<Pod> = pods.items.iter().map(Pod::from_api).collect();
-        if may_release_claim(&claim, &pods) {
+        if may_release_claim(claim, &pods) {
             let claims: Api<api::PersistentVolumeClaim> = Api::namespaced(requests.client(), &key.namespace);
-            requests.rewrite(&claims, &claim, without_finalizer(CLAIM_FINALIZER)).await?;
+            requests.rewrite(&claims, claim, without_finalizer(CLAIM_FINALIZER)).await?;
         }
         Ok(Next::Wait)
     }
@@ -105,7 +106,7 @@ impl Controller {
     async fn look_at_volume(&self, key: &ObjectKey) -> Result<Next, RequestError> {
         let requests = &self.context.requests;
         let volumes: Api<api::PersistentVolume> = Api::all(requests.client());
-        // Only metadata is watched; a change of the phase is a change of the version, so this is looked at then.
+        // The API server is asked, since a volume that is let go cannot be taken back.
         let Some(volume) = requests.bounded(volumes.get_opt(&key.name)).await? else { return Ok(Next::Wait) };
         let meta = Meta::from_api(&volume.metadata);
         let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());

@@ -7,4 +7,5 @@ mod controllers {
     mod garbage;
     mod namespaces;
     mod nodes;
+    mod replicas;
 }

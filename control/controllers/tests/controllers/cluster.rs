@@ -7,11 +7,12 @@ use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, UserInfo}
 use coracle_control_controllers::{Controllers, ControllersConfig};
 use coracle_control_store::{Store, StoreConfig};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Far above what anything here takes, so that a slow machine fails no test.
@@ -76,4 +77,13 @@ where
         assert!(Instant::now() < deadline, "{name} is not so after {PATIENCE:?}: {seen:#?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Says of a pod what its host would say.
+pub(crate) async fn mark_ready(pods: &Api<Pod>, name: &str) {
+    let condition = json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let status =
+        json!({"phase": "Running", "podIP": "100.64.0.1", "podIPs": [{"ip": "100.64.0.1"}], "conditions": [condition]});
+    let patch = Patch::Strategic(json!({"status": status}));
+    pods.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
 }
