@@ -1,12 +1,19 @@
-//! Kubernetes' protobuf encoding, read: typed clients of client-go send it without being asked to.
+//! Kubernetes' protobuf encoding, read and written: typed clients of client-go send it without being asked to, and want
+//! it in the answer.
 //!
-//! The shapes come from the schema table and the numbers from `data/protobuf-1.34.json`; the result is a JSON value as the
-//! same client would have sent it, which [`crate::decode`] then checks like any other. Unknown fields are skipped, as the
-//! encoding means them to be.
+//! The shapes come from the schema table and the numbers from `data/protobuf-1.34.json`. What is read becomes a JSON value
+//! as the same client would have sent it, which [`crate::decode`] then checks like any other; unknown fields are skipped,
+//! as the encoding means them to be. What is written ([`write`], [`write_event`]) is byte for byte what upstream's
+//! generated code writes for the same object.
 //!
 //! ```text
 //! "k8s\0" Unknown{ 1: TypeMeta{ 1: apiVersion, 2: kind }, 2: raw, 3: contentEncoding, 4: contentType }
 //! ```
+
+mod either;
+mod write;
+
+pub use write::{Unwritable, write, write_event};
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -144,9 +151,12 @@ fn read_struct(bytes: &[u8], ty: TypeRef<'_>, depth: usize) -> Result<Value, Rea
     if depth > DEPTH_MAX {
         return Err(ReadProtobufError::TooDeep);
     }
-    let message = MESSAGES.get(ty.name()).ok_or_else(|| ReadProtobufError::NoMessage { name: ty.name().to_owned() })?;
     let mut object = Map::new();
-    read_fields(bytes, message, ty, depth, &mut object)?;
+    match MESSAGES.get(ty.name()) {
+        Some(message) => read_fields(bytes, message, ty, depth, &mut object)?,
+        None if ty.fields().is_empty() => {}
+        None => return Err(ReadProtobufError::NoMessage { name: ty.name().to_owned() }),
+    }
     Ok(Value::Object(object))
 }
 
@@ -168,8 +178,21 @@ fn read_fields(
         let Some(name) = message.fields.get(&number) else { continue };
         let Some(field) = ty.field(name) else { continue };
         read_into(object, name, &wire, ty.of(field), depth)?;
+        // Go writes a field that is no pointer in any case; in JSON it leaves an empty one out.
+        if field.omit_empty && !field.pointer && object.get(*name).is_some_and(is_zero) {
+            object.remove(*name);
+        }
     }
     Ok(())
+}
+
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
 }
 
 /// Reads one occurrence of a field. Lists and maps grow with each.
@@ -277,6 +300,7 @@ fn read_value(wire: &Wire<'_>, name: &str, ty: TypeRef<'_>, depth: usize) -> Res
         }
         (Shape::Quantity, Wire::Bytes(bytes)) => Value::from(text(first_bytes(bytes, 1)?, name)?),
         (Shape::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes, name)?,
+        (Shape::Any, Wire::Bytes(bytes)) if either::is_either(ty.name()) => either::read(bytes, name, ty, depth + 1)?,
         (Shape::Any, Wire::Bytes(bytes)) => match first_bytes(bytes, 1)? {
             [] => Value::Null,
             json => serde_json::from_slice(json).map_err(|_| ReadProtobufError::NotJson { field: name.to_owned() })?,

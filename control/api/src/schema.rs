@@ -369,4 +369,6 @@ impl SchemaBuilder {
 }
 
 #[cfg(test)]
+pub(crate) mod generate;
+#[cfg(test)]
 pub(crate) mod tests;

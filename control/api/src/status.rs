@@ -214,6 +214,12 @@ impl Status {
         Self::failure(406, Reason::NotAcceptable, message)
     }
 
+    /// 406 for an object that has no form in the encoding that the client wants.
+    #[must_use]
+    pub fn not_marshalable(message: String) -> Self {
+        Self::failure(406, Reason::NotAcceptable, message)
+    }
+
     fn generic(code: u16, reason: Reason, message: &str) -> Self {
         Self::failure(code, reason, message).with_details(StatusDetails::default())
     }

@@ -13,6 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STRUCT = re.compile(r'pub struct (\w+) \{(.*?)\n\}', re.S)
 FIELD = re.compile(r'#\[prost\((.*?)tag = "(\d+)"\)\]\s*pub (?:r#)?(\w+):\s*(.*?),\n(?=\s*(?:///|#|$))', re.S)
 
+# Messages that the crate's sources lack, from the same generated.proto.
+EXTRA = {'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresources': {'status': 1, 'scale': 2}}
+
 def flat(name):
     return re.sub('[^a-z0-9]', '', name.lower())
 
@@ -49,6 +52,9 @@ def main():
         name = ty['name']
         key = name.removeprefix('io.k8s.').lower()
         message = messages.get(key)
+        if name in EXTRA:
+            lines.append(json.dumps([name, EXTRA[name]], separators=(',', ':')))
+            continue
         if not fields or message is None:
             if fields and not fields == ['apiVersion', 'items', 'kind', 'metadata']: missing.append(name)
             continue

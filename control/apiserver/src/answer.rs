@@ -5,6 +5,7 @@ use std::io::Write as _;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use coracle_control_api::protobuf;
 use coracle_control_api::status::Status;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -23,10 +24,15 @@ const WARNING_BYTES_MAX: usize = 4096;
 
 /// The answer that an error becomes.
 pub(crate) fn status_answer(status: &Status, agreed: Negotiated) -> Response {
-    let mut body = encode_value(status, agreed.encoding);
+    let encoded = match agreed.encoding {
+        Encoding::Protobuf => encode_value(&status.to_value(), agreed.encoding),
+        other => Ok(encode_text(status, other)),
+    };
+    let mut body = encoded.unwrap_or_default();
     if matches!(agreed.encoding, Encoding::Json) {
         // Upstream ends every JSON answer so, and clients show the bodies of errors as they come.
-        body.push(b'\n');
+        body.push(b'
+');
     }
     let mut answer = raw(status.http_code(), content_type(agreed.encoding), body);
     if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds)
@@ -39,19 +45,20 @@ pub(crate) fn status_answer(status: &Status, agreed: Negotiated) -> Response {
 
 /// An answer with a JSON value, in the encoding that was agreed.
 pub(crate) fn value_answer(code: u16, value: &Value, agreed: Negotiated) -> Response {
-    raw(code, content_type(agreed.encoding), encode_value(value, agreed.encoding))
+    match encode_value(value, agreed.encoding) {
+        Ok(body) => raw(code, content_type(agreed.encoding), body),
+        Err(status) => raw(406, content_type(Encoding::Json), to_json(&status.to_value())),
+    }
 }
 
 /// An answer with bytes that are compact JSON already; they are encoded again only where JSON is not what was agreed.
 pub(crate) fn json_answer(code: u16, json: Vec<u8>, agreed: Negotiated) -> Response {
-    let body = match agreed.encoding {
-        Encoding::Json => json,
-        Encoding::PrettyJson | Encoding::Yaml => match serde_json::from_slice::<Value>(&json) {
-            Ok(value) => encode_value(&value, agreed.encoding),
-            Err(_) => json,
-        },
-    };
-    raw(code, content_type(agreed.encoding), body)
+    match agreed.encoding {
+        Encoding::Json => raw(code, content_type(agreed.encoding), json),
+        Encoding::PrettyJson | Encoding::Yaml | Encoding::Protobuf => {
+            value_answer(code, &serde_json::from_slice(&json).unwrap_or_default(), agreed)
+        }
+    }
 }
 
 /// An answer in plain text.
@@ -79,19 +86,31 @@ fn content_type(encoding: Encoding) -> &'static str {
     match encoding {
         Encoding::Json | Encoding::PrettyJson => "application/json",
         Encoding::Yaml => "application/yaml",
+        Encoding::Protobuf => protobuf::MEDIA_TYPE,
     }
 }
 
-fn encode_value(value: &impl serde::Serialize, encoding: Encoding) -> Vec<u8> {
-    // Encoding to memory cannot fail: keys are texts and its numbers finite.
+/// Encoding to memory cannot fail: keys are texts and numbers finite.
+fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// In an encoding that is text.
+fn encode_text(value: &impl serde::Serialize, encoding: Encoding) -> Vec<u8> {
     match encoding {
-        Encoding::Json => serde_json::to_vec(value).unwrap_or_default(),
         Encoding::PrettyJson => serde_json::to_vec_pretty(value).unwrap_or_default(),
-        Encoding::Yaml => match serde_saphyr::to_string(value) {
-            Ok(text) => text.into_bytes(),
-            // JSON is YAML.
-            Err(_) => serde_json::to_vec(value).unwrap_or_default(),
-        },
+        // JSON is YAML.
+        Encoding::Yaml => serde_saphyr::to_string(value).map_or_else(|_| to_json(value), String::into_bytes),
+        Encoding::Json | Encoding::Protobuf => to_json(value),
+    }
+}
+
+/// # Errors
+/// 406 for an object that has no message.
+fn encode_value(value: &Value, encoding: Encoding) -> Result<Vec<u8>, Status> {
+    match encoding {
+        Encoding::Protobuf => protobuf::write(value).map_err(|error| Status::not_marshalable(error.to_string())),
+        other => Ok(encode_text(value, other)),
     }
 }
 

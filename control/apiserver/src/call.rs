@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::list_options::Version;
-use crate::negotiation::{Form, Negotiated, negotiate};
+use crate::negotiation::{Form, Messages, Negotiated, negotiate};
 use crate::query::Query;
 use crate::request_info::RequestInfo;
 use crate::server::Shared;
@@ -48,12 +48,12 @@ impl std::ops::Deref for ResourceCall {
 }
 
 impl Call {
-    /// Agrees on a representation with the client.
+    /// Agrees on a representation with the client, of what is shown in one form only.
     ///
     /// # Errors
     /// 406 when the client takes nothing that there is.
-    pub(crate) fn negotiate(&self, forms: &[Form]) -> Result<Negotiated, Status> {
-        negotiate(&self.headers, self.query.get("pretty"), forms)
+    pub(crate) fn negotiate(&self, messages: Messages) -> Result<Negotiated, Status> {
+        negotiate(&self.headers, self.query.get("pretty"), &[], messages)
     }
 
     /// The state that a read asks for.
@@ -94,6 +94,16 @@ impl Call {
 }
 
 impl ResourceCall {
+    /// Agrees on a representation with the client; `forms` are those beside the object itself.
+    ///
+    /// # Errors
+    /// 406 when the client takes nothing that there is.
+    pub(crate) fn negotiate(&self, forms: &[Form]) -> Result<Negotiated, Status> {
+        let custom = self.kind.behaviour.custom_type().is_some();
+        let messages = if custom { Messages::Metadata } else { Messages::Object };
+        negotiate(&self.call.headers, self.call.query.get("pretty"), forms, messages)
+    }
+
     /// The name of the object in the path.
     pub(crate) fn name(&self) -> &str {
         &self.call.info.name

@@ -1,13 +1,17 @@
 //! Which representation a client wants, and which one it sends.
 
+use coracle_control_api::protobuf;
 use coracle_control_api::status::Status;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 
 /// What the server can write, as a 406 names it.
-const WRITABLE: &[&str] = &["application/json", "application/yaml"];
+const WRITABLE: &[&str] = READABLE;
 /// What the server can read, as a 415 names it.
 const READABLE: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// What the server can stream, as a 406 of a watch names it.
+pub(crate) const STREAMABLE: &[&str] =
+    &["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 /// More clauses of an Accept header than this are not looked at.
 const CLAUSES_MAX: usize = 32;
 
@@ -18,6 +22,18 @@ pub(crate) enum Encoding {
     /// Indented, for people with curl or a browser.
     PrettyJson,
     Yaml,
+    Protobuf,
+}
+
+/// What has a protobuf form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// The object and its metadata alone.
+    Object,
+    /// Its metadata alone: objects of custom resources.
+    Metadata,
+    /// Nothing: paths that are not about objects.
+    None,
 }
 
 /// As what an object or a list is shown.
@@ -80,6 +96,7 @@ struct MediaType<'a> {
     form: &'a str,
     version: &'a str,
     group: &'a str,
+    stream: &'a str,
     pretty: bool,
     quality: f32,
 }
@@ -93,6 +110,7 @@ fn parse(clause: &str) -> MediaType<'_> {
             "as" => media.form = value,
             "v" => media.version = value,
             "g" => media.group = value,
+            "stream" => media.stream = value,
             "pretty" => media.pretty = value == "1",
             "q" => media.quality = value.parse().unwrap_or(1.0),
             _ => {}
@@ -101,12 +119,15 @@ fn parse(clause: &str) -> MediaType<'_> {
     media
 }
 
-/// The clauses of the Accept headers, the most wanted first; equals keep their order.
+/// The clauses of the Accept headers, the most wanted first; of equals those without wildcards, then in their order.
 fn clauses(headers: &HeaderMap) -> Vec<MediaType<'_>> {
     let texts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let clauses = texts.flat_map(|text| text.split(',')).map(str::trim).filter(|clause| !clause.is_empty());
     let mut clauses: Vec<_> = clauses.take(CLAUSES_MAX).map(parse).collect();
-    clauses.sort_by(|one, other| other.quality.total_cmp(&one.quality));
+    let wildcards = |media: &MediaType<'_>| media.name.matches('*').count();
+    clauses.sort_by(|one, other| {
+        other.quality.total_cmp(&one.quality).then_with(|| wildcards(one).cmp(&wildcards(other)))
+    });
     clauses
 }
 
@@ -114,28 +135,53 @@ fn clauses(headers: &HeaderMap) -> Vec<MediaType<'_>> {
 ///
 /// # Errors
 /// 406 when the client takes nothing that there is.
-pub(crate) fn negotiate(headers: &HeaderMap, pretty: Option<&str>, forms: &[Form]) -> Result<Negotiated, Status> {
+pub(crate) fn negotiate(
+    headers: &HeaderMap,
+    pretty: Option<&str>,
+    forms: &[Form],
+    messages: Messages,
+) -> Result<Negotiated, Status> {
     let clauses = clauses(headers);
     let fallback = [MediaType { name: "*/*", quality: 1.0, ..MediaType::default() }];
     let clauses = if clauses.is_empty() { &fallback[..] } else { &clauses[..] };
     for clause in clauses {
-        let encoding = match clause.name {
-            "application/json" | "application/*" | "*/*" => Encoding::Json,
-            "application/yaml" => Encoding::Yaml,
+        let encodings: &[Encoding] = match clause.name {
+            "application/json" => &[Encoding::Json],
+            "application/yaml" => &[Encoding::Yaml],
+            protobuf::MEDIA_TYPE => &[Encoding::Protobuf],
+            "application/*" | "*/*" => &[Encoding::Json, Encoding::Yaml, Encoding::Protobuf],
             _ => continue,
         };
         let Some((form, form_version)) = find_form(clause, forms) else { continue };
+        let fits = |encoding: &&Encoding| encoding_fits(**encoding, clause, form, messages);
+        let Some(encoding) = encodings.iter().find(fits) else { continue };
         let encoding = match encoding {
             Encoding::Json if clause.pretty || wants_pretty(headers, pretty) => Encoding::PrettyJson,
-            other => other,
+            other => *other,
         };
         return Ok(Negotiated { encoding, form, form_version });
     }
     Err(Status::not_acceptable(WRITABLE))
 }
 
+/// Tables have no message, and YAML cannot be streamed.
+fn encoding_fits(encoding: Encoding, clause: &MediaType<'_>, form: Form, messages: Messages) -> bool {
+    let streams = match clause.stream {
+        "" => true,
+        "watch" => encoding != Encoding::Yaml,
+        _ => false,
+    };
+    streams
+        && (encoding != Encoding::Protobuf
+            || match form {
+                Form::Object => messages == Messages::Object,
+                Form::PartialMetadata | Form::PartialMetadataList => messages != Messages::None,
+                Form::Table => false,
+            })
+}
+
 fn find_form(clause: &MediaType<'_>, forms: &[Form]) -> Option<(Form, FormVersion)> {
-    if clause.form.is_empty() {
+    if (clause.form, clause.group, clause.version) == ("", "", "") {
         return Some((Form::Object, FormVersion::V1));
     }
     let version = match (clause.group, clause.version) {
@@ -155,7 +201,7 @@ fn find_form(clause: &MediaType<'_>, forms: &[Form]) -> Option<(Form, FormVersio
 /// Whether a person reads the answer: asked for in the query, or guessed from the client's name as upstream does.
 fn wants_pretty(headers: &HeaderMap, pretty: Option<&str>) -> bool {
     if let Some(pretty) = pretty {
-        return pretty != "0" && pretty != "false";
+        return matches!(pretty, "1" | "t" | "T" | "true" | "TRUE" | "True");
     }
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     ["curl", "Wget", "Mozilla/5.0"].iter().any(|name| agent.starts_with(name))
@@ -195,7 +241,7 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Result<BodyFormat, Status> {
     match content_type(headers) {
         "" | "application/json" | "*/*" => Ok(BodyFormat::Json),
         "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(BodyFormat::Yaml),
-        "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
+        protobuf::MEDIA_TYPE => Ok(BodyFormat::Protobuf),
         _ => Err(Status::unsupported_media_type_accepted(READABLE)),
     }
 }

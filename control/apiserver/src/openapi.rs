@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{page_not_found, raw, value_answer};
 use crate::call::Call;
 use crate::catalog::Kinds;
+use crate::negotiation::Messages;
 use crate::negotiation::accepts;
 
 /// `Document{swagger: "2.0", info: {title: "Kubernetes", version: "v1.34.0"}}` in protobuf: the fields 1 and 2 of the
@@ -100,7 +101,7 @@ pub(crate) fn v2(call: &Call) -> Result<Response, Status> {
         "paths": {},
         "definitions": {},
     });
-    Ok(value_answer(200, &body, call.negotiate(&[])?))
+    Ok(value_answer(200, &body, call.negotiate(Messages::None)?))
 }
 
 /// `/openapi/v3`: where the documents are, with a hash of each by which clients keep it.
@@ -112,7 +113,7 @@ pub(crate) fn index(call: &Call) -> Result<Response, Status> {
             (path.clone(), json!({"serverRelativeURL": url}))
         })
         .collect();
-    Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(&[])?))
+    Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(Messages::None)?))
 }
 
 /// `/openapi/v3/api/VERSION` and `/openapi/v3/apis/GROUP/VERSION`.

@@ -8,7 +8,7 @@ use http::Request;
 
 use crate::answer::{add_warnings, page_not_found, status_answer};
 use crate::call::{Call, ResourceCall};
-use crate::negotiation::Negotiated;
+use crate::negotiation::{Messages, Negotiated};
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
 use crate::{custom, reviews, subresources};
 
@@ -21,7 +21,7 @@ pub(crate) async fn answer(call: Call, request: Request<Body>) -> Result<Respons
     let kind = call.shared.catalog.find(&info.group, &info.version, &info.resource);
     let Some(warning) = kind.and_then(|kind| kind.deprecation.clone()) else { return dispatch(call, request).await };
     // Upstream warns with every answer about such a kind, refusals included.
-    let agreed = call.negotiate(&[]).unwrap_or(Negotiated::JSON);
+    let agreed = call.negotiate(Messages::Object).unwrap_or(Negotiated::JSON);
     let mut answer = dispatch(call, request).await.unwrap_or_else(|status| status_answer(&status, agreed));
     add_warnings(&mut answer, &[warning.into_owned()]);
     Ok(answer)

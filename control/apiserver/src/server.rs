@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::catalog::Catalog;
 use crate::config::ApiServerConfig;
 use crate::host_links::HostLinks;
-use crate::negotiation::{Negotiated, negotiate};
+use crate::negotiation::{Messages, Negotiated, negotiate};
 use crate::openapi::OpenApi;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
@@ -149,7 +149,8 @@ impl Shared {
         let is_head = request.method() == Method::HEAD;
         let query = request.uri().query().unwrap_or_default();
         let info = RequestInfo::new(request.method(), request.uri().path(), query);
-        let agreed = negotiate(&headers, Query::parse(query).get("pretty"), &[]).unwrap_or(Negotiated::JSON);
+        let agreed = negotiate(&headers, Query::parse(query).get("pretty"), &[], Messages::Object);
+        let agreed = agreed.unwrap_or(Negotiated::JSON);
         let call = Call {
             user,
             query: Query::parse(query),

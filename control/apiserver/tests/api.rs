@@ -25,6 +25,9 @@ mod lists;
 #[path = "api/objects.rs"]
 mod objects;
 #[cfg(test)]
+#[path = "api/protobuf.rs"]
+mod protobuf;
+#[cfg(test)]
 #[path = "api/services.rs"]
 mod services;
 #[cfg(test)]

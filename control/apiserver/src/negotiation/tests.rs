@@ -11,7 +11,7 @@ fn accept(text: &str) -> HeaderMap {
 }
 
 fn check(text: &str, want: Option<(Encoding, Form)>) {
-    let got = negotiate(&accept(text), None, ALL).ok().map(|agreed| (agreed.encoding, agreed.form));
+    let got = negotiate(&accept(text), None, ALL, Messages::Object).ok().map(|agreed| (agreed.encoding, agreed.form));
     assert_eq!(got, want, "{text}");
 }
 
@@ -20,8 +20,11 @@ fn the_first_clause_that_can_be_served_wins() {
     check("application/json", Some((Encoding::Json, Form::Object)));
     check("application/yaml", Some((Encoding::Yaml, Form::Object)));
     check("application/json;pretty=1", Some((Encoding::PrettyJson, Form::Object)));
-    check("application/vnd.kubernetes.protobuf,application/json", Some((Encoding::Json, Form::Object)));
-    check("application/vnd.kubernetes.protobuf", None);
+    check("application/vnd.kubernetes.protobuf,application/json", Some((Encoding::Protobuf, Form::Object)));
+    check("application/vnd.kubernetes.protobuf;stream=watch", Some((Encoding::Protobuf, Form::Object)));
+    check("application/yaml;stream=watch", None);
+    check("*/*, application/yaml", Some((Encoding::Yaml, Form::Object)));
+    check("application/json;v=v1", None);
     check("text/html, */*;q=0.8", Some((Encoding::Json, Form::Object)));
     check("application/json;q=0.1,application/yaml;q=0.9", Some((Encoding::Yaml, Form::Object)));
     check(
@@ -36,9 +39,12 @@ fn the_first_clause_that_can_be_served_wins() {
 fn people_get_an_indented_answer() {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("curl/8.0"));
-    assert_eq!(negotiate(&headers, None, ALL).unwrap().encoding, Encoding::PrettyJson);
-    assert_eq!(negotiate(&headers, Some("false"), ALL).unwrap().encoding, Encoding::Json);
-    assert_eq!(negotiate(&HeaderMap::new(), Some("true"), ALL).unwrap().encoding, Encoding::PrettyJson);
+    assert_eq!(negotiate(&headers, None, ALL, Messages::Object).unwrap().encoding, Encoding::PrettyJson);
+    assert_eq!(negotiate(&headers, Some("false"), ALL, Messages::Object).unwrap().encoding, Encoding::Json);
+    assert_eq!(
+        negotiate(&HeaderMap::new(), Some("true"), ALL, Messages::Object).unwrap().encoding,
+        Encoding::PrettyJson
+    );
 }
 
 #[test]
@@ -61,7 +67,29 @@ fn a_body_of_an_unknown_format_is_refused() {
 proptest! {
     #[test]
     fn no_accept_header_panics(text in "[ -~]{0,60}") {
-        let _ = negotiate(&accept(&text), None, ALL);
+        let _ = negotiate(&accept(&text), None, ALL, Messages::Object);
         let _ = aggregated_discovery(&accept(&text));
     }
+}
+
+#[test]
+fn what_has_no_message_is_not_sent_as_one() {
+    let agreed = |text: &str, messages| {
+        negotiate(&accept(text), None, ALL, messages).ok().map(|agreed| (agreed.encoding, agreed.form))
+    };
+    const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    const PARTIAL: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+    const TABLE: &str = "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1";
+    assert_eq!(agreed(PROTOBUF, Messages::Metadata), None);
+    assert_eq!(agreed(PARTIAL, Messages::Metadata), Some((Encoding::Protobuf, Form::PartialMetadata)));
+    assert_eq!(agreed(PARTIAL, Messages::None), None);
+    assert_eq!(agreed(TABLE, Messages::Object), None);
+    let with_fallback = format!("{PROTOBUF},application/json");
+    assert_eq!(agreed(&with_fallback, Messages::Metadata), Some((Encoding::Json, Form::Object)));
+    let refused = negotiate(&accept(PROTOBUF), None, ALL, Messages::None).unwrap_err();
+    assert_eq!(
+        refused.message,
+        "only the following media types are accepted: application/json, application/yaml, \
+         application/vnd.kubernetes.protobuf"
+    );
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{page_not_found, raw, value_answer};
 use crate::call::Call;
-use crate::negotiation::aggregated_discovery;
+use crate::negotiation::{Messages, aggregated_discovery};
 
 /// The order of the groups in discovery, which decides what a bare resource name means to kubectl. Others come after.
 const GROUPS: &[&str] = &[
@@ -49,7 +49,7 @@ pub(super) fn root(call: &Call) -> Result<Response, Status> {
     }
     let fixed = ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
     paths.extend(fixed.iter().map(|path| (*path).to_owned()));
-    Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(&[])?))
+    Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(Messages::Object)?))
 }
 
 /// `/api`.
@@ -63,7 +63,7 @@ pub(super) fn legacy_versions(call: &Call) -> Result<Response, Status> {
         "serverAddressByClientCIDRs":
             [{"clientCIDR": "0.0.0.0/0", "serverAddress": call.shared.config.advertised_address}],
     });
-    Ok(value_answer(200, &body, call.negotiate(&[])?))
+    Ok(value_answer(200, &body, call.negotiate(Messages::Object)?))
 }
 
 /// `/apis`.
@@ -74,7 +74,7 @@ pub(super) fn groups(call: &Call) -> Result<Response, Status> {
     }
     let groups: Vec<Value> = groups.iter().map(|(name, versions)| Value::Object(group_body(name, versions))).collect();
     let body = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups});
-    Ok(value_answer(200, &body, call.negotiate(&[])?))
+    Ok(value_answer(200, &body, call.negotiate(Messages::Object)?))
 }
 
 /// `/apis/GROUP`.
@@ -84,7 +84,7 @@ pub(super) fn group(call: &Call, name: &str) -> Result<Response, Status> {
     let mut body = group_body(name, versions);
     body.insert("kind".to_owned(), json!("APIGroup"));
     body.insert("apiVersion".to_owned(), json!("v1"));
-    Ok(value_answer(200, &Value::Object(body), call.negotiate(&[])?))
+    Ok(value_answer(200, &Value::Object(body), call.negotiate(Messages::Object)?))
 }
 
 fn group_body(name: &str, versions: &[String]) -> Map<String, Value> {
@@ -125,7 +125,7 @@ pub(super) fn resources(call: &Call, group: &str, version: &str) -> Result<Respo
         body.insert("groupVersion".to_owned(), json!(format!("{group}/{version}")));
     }
     body.insert("resources".to_owned(), Value::Array(resources));
-    Ok(value_answer(200, &Value::Object(body), call.negotiate(&[])?))
+    Ok(value_answer(200, &Value::Object(body), call.negotiate(Messages::Object)?))
 }
 
 fn resource_body(kind: &Kind) -> Value {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::answer::value_answer;
 use crate::call::Call;
+use crate::negotiation::Messages;
 
 /// The Kubernetes minor version that is served; the only place that names it here.
 const MINOR: &str = "34";
@@ -33,5 +34,5 @@ pub(super) fn version(call: &Call) -> Result<Response, Status> {
         "compiler": "rustc",
         "platform": format!("{}/{architecture}", std::env::consts::OS),
     });
-    Ok(value_answer(200, &body, call.negotiate(&[])?))
+    Ok(value_answer(200, &body, call.negotiate(Messages::None)?))
 }

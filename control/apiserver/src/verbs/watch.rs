@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use coracle_control_api::protobuf;
 use coracle_control_api::status::Status;
 use coracle_control_store::{Entry, Watch, WatchBatch, WatchError, WatchEvent, WatchLost};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -18,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::call::{Answer, ResourceCall, view};
 use crate::filter::Filter;
 use crate::list_options::{ListOptions, Version};
-use crate::negotiation::{Encoding, Form, Negotiated};
+use crate::negotiation::{Encoding, Form, Negotiated, STREAMABLE};
 use crate::stored;
 use crate::table::{IncludeObject, TableWriter, partial, write_value};
 use crate::verbs::get::FORMS;
@@ -33,7 +34,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 pub(crate) async fn watch(call: &ResourceCall) -> Answer {
     let agreed = call.negotiate(FORMS)?;
     if agreed.encoding == Encoding::Yaml {
-        return Err(Status::not_acceptable(&["application/json;stream=watch"]));
+        return Err(Status::not_acceptable(STREAMABLE));
     }
     let options = ListOptions::parse(&call.query, true)?;
     let filter = Filter::parse(&call.kind, &call.query)?;
@@ -45,7 +46,11 @@ pub(crate) async fn watch(call: &ResourceCall) -> Answer {
         Some((Ok::<_, Infallible>(chunk), stream))
     }));
     let mut answer = axum::response::Response::new(body);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let content_type = match agreed.encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        Encoding::Json | Encoding::PrettyJson | Encoding::Yaml => "application/json",
+    };
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     Ok(answer)
 }
@@ -270,11 +275,24 @@ impl EventWriter {
     }
 
     fn write(&mut self, event: &str, stored: &[u8], revision: u64) {
-        self.begin(event);
+        if self.agreed.encoding == Encoding::Protobuf {
+            let mut object = Vec::with_capacity(stored.len() + 64);
+            self.write_object(&mut object, stored, revision);
+            return self.write_message(event, &serde_json::from_slice(&object).unwrap_or_default());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        begin(&mut buffer, event);
+        self.write_object(&mut buffer, stored, revision);
+        buffer.extend_from_slice(EVENT_END);
+        self.buffer = buffer;
+    }
+
+    /// Appends the object, in the form that the client wants, as JSON.
+    fn write_object(&mut self, out: &mut Vec<u8>, stored: &[u8], revision: u64) {
         match self.agreed.form {
-            Form::Object => stored::write_with_revision(&mut self.buffer, stored, revision),
+            Form::Object => stored::write_with_revision(out, stored, revision),
             Form::PartialMetadata | Form::PartialMetadataList => {
-                self.buffer.extend_from_slice(&partial(stored, revision, self.agreed.form_version));
+                out.extend_from_slice(&partial(stored, revision, self.agreed.form_version));
             }
             Form::Table => {
                 let writer = TableWriter {
@@ -286,10 +304,16 @@ impl EventWriter {
                 let metadata = json!({"resourceVersion": revision.to_string()});
                 let table = writer.table(&metadata, !self.columns_sent, std::iter::once((stored, revision)));
                 self.columns_sent = true;
-                self.buffer.extend_from_slice(&table);
+                out.extend_from_slice(&table);
             }
         }
-        self.end();
+    }
+
+    fn write_message(&mut self, event: &str, object: &serde_json::Value) {
+        if let Err(error) = protobuf::write_event(&mut self.buffer, event, object) {
+            // What has no message is refused before the stream begins.
+            tracing::error!(%error, "an event of a watch has no message");
+        }
     }
 
     /// A bookmark has the kind of the objects, since clients drop events of other kinds.
@@ -307,18 +331,19 @@ impl EventWriter {
     }
 
     fn write_error(&mut self, status: &Status) {
-        self.begin("ERROR");
+        if self.agreed.encoding == Encoding::Protobuf {
+            return self.write_message("ERROR", &status.to_value());
+        }
+        begin(&mut self.buffer, "ERROR");
         write_value(&mut self.buffer, &status.to_value());
-        self.end();
+        self.buffer.extend_from_slice(EVENT_END);
     }
+}
 
-    fn begin(&mut self, event: &str) {
-        self.buffer.extend_from_slice(b"{\"type\":\"");
-        self.buffer.extend_from_slice(event.as_bytes());
-        self.buffer.extend_from_slice(b"\",\"object\":");
-    }
+const EVENT_END: &[u8] = b"}\n";
 
-    fn end(&mut self) {
-        self.buffer.extend_from_slice(b"}\n");
-    }
+fn begin(out: &mut Vec<u8>, event: &str) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(event.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// The longest that a test waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
 pub(crate) const TABLE: (&str, &str) = ("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
