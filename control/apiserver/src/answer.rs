@@ -31,8 +31,7 @@ pub(crate) fn status_answer(status: &Status, agreed: Negotiated) -> Response {
     let mut body = encoded.unwrap_or_default();
     if matches!(agreed.encoding, Encoding::Json) {
         // Upstream ends every JSON answer so, and clients show the bodies of errors as they come.
-        body.push(b'
-');
+        body.push(b'\n');
     }
     let mut answer = raw(status.http_code(), content_type(agreed.encoding), body);
     if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds)
