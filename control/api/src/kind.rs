@@ -66,6 +66,11 @@ pub struct Kind {
     pub delete_returns_object: bool,
     /// A DELETE that says nothing of the dependents leaves them without an owner instead of taking them along.
     pub orphans_dependents: bool,
+    /// Annotations that stand for fields of other versions. Upstream makes them while it converts an object to its version,
+    /// which it does not do for partial metadata: they are missing there.
+    pub version_annotations: Vec<Text>,
+    /// An empty list comes back as it was sent. Elsewhere upstream's store makes `null` of one that it always writes.
+    pub keeps_empty_lists: bool,
     /// The Warning that goes with every answer about this kind, for one that upstream wants nobody to use any more.
     pub deprecation: Option<Text>,
     /// Where the numbers behind `NAME/scale` are; `None` for a kind without that subresource.
@@ -333,6 +338,8 @@ impl Kind {
             unconditional_update: true,
             delete_returns_object: false,
             orphans_dependents: false,
+            version_annotations: Vec::new(),
+            keeps_empty_lists: false,
             deprecation: None,
             scale: None,
             behaviour: Arc::new(behaviour),
@@ -407,6 +414,20 @@ impl Kind {
     #[must_use]
     pub fn orphans_dependents(mut self) -> Self {
         self.orphans_dependents = true;
+        self
+    }
+
+    /// Names the annotations that partial metadata lacks.
+    #[must_use]
+    pub fn version_annotations(mut self, names: &[&'static str]) -> Self {
+        self.version_annotations = names.iter().map(|name| Cow::Borrowed(*name)).collect();
+        self
+    }
+
+    /// Upstream stores this kind as JSON, so that empty lists last.
+    #[must_use]
+    pub fn keeps_empty_lists(mut self) -> Self {
+        self.keeps_empty_lists = true;
         self
     }
 
@@ -561,6 +582,17 @@ impl Kind {
     #[must_use]
     pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         self.behaviour.warnings(new, old)
+    }
+
+    /// Makes an object's metadata what partial metadata shows of it.
+    pub fn hide_version_annotations(&self, metadata: &mut Value) {
+        let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
+        annotations.retain(|name, _| !self.version_annotations.iter().any(|hidden| hidden == name));
+        if annotations.is_empty()
+            && let Some(metadata) = metadata.as_object_mut()
+        {
+            metadata.remove("annotations");
+        }
     }
 
     /// Is `label` one that a field selector on this kind may name?

@@ -15,7 +15,7 @@ mod zeros;
 
 pub use openapi::openapi_definition;
 pub(crate) use zeros::zero;
-pub use zeros::{default_by_schema, fill_zeros};
+pub use zeros::{default_by_schema, empty_to_null, fill_zeros};
 
 use serde_json::Value;
 use std::borrow::Cow;

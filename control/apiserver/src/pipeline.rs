@@ -10,7 +10,7 @@ use coracle_control_api::apply::keep_times_if_unchanged;
 use coracle_control_api::decode::{Target, normalize};
 use coracle_control_api::kind::{Kind, Part};
 use coracle_control_api::meta;
-use coracle_control_api::schema::{Schema, TypeRef, default_by_schema, fill_zeros};
+use coracle_control_api::schema::{Schema, TypeRef, default_by_schema, empty_to_null, fill_zeros};
 use coracle_control_api::status::Status;
 use coracle_control_store::{Condition, Entry, Operation, Snapshot, Transaction, TransactionOutcome, WriteError};
 use rand::Rng as _;
@@ -57,6 +57,13 @@ pub(crate) fn complete(kind: &Kind, schema: TypeRef<'_>, object: &mut Value) {
     default_by_schema(schema, object);
     kind.default(object);
     fill_zeros(schema, object);
+}
+
+/// Gives what a client sent the form that it has when it is read back.
+fn settle(kind: &Kind, schema: TypeRef<'_>, object: &mut Value) {
+    if !kind.keeps_empty_lists {
+        empty_to_null(schema, object);
+    }
 }
 
 /// Sets `metadata.namespace` to that of the path.
@@ -175,6 +182,7 @@ pub(crate) async fn finish_create(
 }
 
 fn check_create(kind: &Kind, object: &mut Value, snapshot: &Snapshot) -> Result<Vec<String>, Status> {
+    settle(kind, target(kind)?.schema, object);
     kind.prepare_create(object);
     claims::allocate(kind, object, None, snapshot)?;
     fill_zeros(target(kind)?.schema, object);
@@ -320,6 +328,7 @@ async fn finish_update(
     let mut effects = Effects::default();
     call.shared.admission.mutate(&request, &mut new.object, &mut effects).await?;
     stored::set_revision(&mut new.object, entry.mod_revision);
+    settle(kind, target(kind)?.schema, &mut new.object);
     kind.prepare_update(part, &mut new.object, current);
     if part == Part::Object {
         claims::allocate(kind, &mut new.object, Some(current), &snapshot)?;

@@ -1,5 +1,7 @@
 //! Tables and partial metadata: how lists and objects are shown to people.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use coracle_control_api::kind::{Column, Kind};
 use jiff::Timestamp;
@@ -71,7 +73,7 @@ impl TableWriter<'_> {
         out.extend_from_slice(b",\"object\":");
         match self.include {
             IncludeObject::None => out.extend_from_slice(b"null"),
-            IncludeObject::Metadata => write_partial(out, stored, revision, self.version),
+            IncludeObject::Metadata => write_partial(out, self.kind, stored, revision, self.version),
             IncludeObject::Object => stored::write_with_revision(out, stored, revision),
         }
         out.push(b'}');
@@ -89,25 +91,36 @@ fn column(column: &Column) -> Value {
 }
 
 /// Appends the object's metadata as a `PartialObjectMetadata`.
-pub(crate) fn write_partial(out: &mut Vec<u8>, stored: &[u8], revision: u64, version: FormVersion) {
+pub(crate) fn write_partial(out: &mut Vec<u8>, kind: &Kind, stored: &[u8], revision: u64, version: FormVersion) {
     let mut partial = Vec::with_capacity(256);
     partial.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
     partial.extend_from_slice(version.api_version().as_bytes());
     partial.extend_from_slice(b"\",\"metadata\":");
-    partial.extend_from_slice(stored::metadata(stored).unwrap_or(b"{}"));
+    partial.extend_from_slice(&shown_metadata(kind, stored));
     partial.push(b'}');
     stored::write_with_revision(out, &partial, revision);
 }
 
+/// The metadata without the annotations that belong to a version of the whole object.
+fn shown_metadata<'a>(kind: &Kind, stored: &'a [u8]) -> Cow<'a, [u8]> {
+    let metadata = stored::metadata(stored).unwrap_or(b"{}");
+    if kind.version_annotations.is_empty() {
+        return Cow::Borrowed(metadata);
+    }
+    let Ok(mut value) = serde_json::from_slice::<Value>(metadata) else { return Cow::Borrowed(metadata) };
+    kind.hide_version_annotations(&mut value);
+    Cow::Owned(value.to_string().into_bytes())
+}
+
 /// One object's metadata as a `PartialObjectMetadata`.
-pub(crate) fn partial(stored: &[u8], revision: u64, version: FormVersion) -> Vec<u8> {
+pub(crate) fn partial(kind: &Kind, stored: &[u8], revision: u64, version: FormVersion) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    write_partial(&mut out, stored, revision, version);
+    write_partial(&mut out, kind, stored, revision, version);
     out
 }
 
 /// The metadata of several objects. Upstream shows an empty list of these as null.
-pub(crate) fn partial_list(metadata: &Value, objects: &[(Bytes, u64)], version: FormVersion) -> Vec<u8> {
+pub(crate) fn partial_list(kind: &Kind, metadata: &Value, objects: &[(Bytes, u64)], version: FormVersion) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + objects.len() * 512);
     out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"");
     out.extend_from_slice(version.api_version().as_bytes());
@@ -123,7 +136,7 @@ pub(crate) fn partial_list(metadata: &Value, objects: &[(Bytes, u64)], version: 
         if index > 0 {
             out.push(b',');
         }
-        write_partial(&mut out, stored, *revision, version);
+        write_partial(&mut out, kind, stored, *revision, version);
     }
     out.extend_from_slice(b"]}");
     out

@@ -371,8 +371,8 @@ fn is_written(ty: TypeRef<'_>, field: &Field, value: &Value) -> bool {
         return true;
     }
     match (ty.shape(), value) {
-        (Shape::List(..), Value::Array(items)) => !items.is_empty(),
-        (Shape::Map(_), Value::Object(map)) => !map.is_empty(),
+        (Shape::List(..), Value::Array(items)) => !(field.omit_empty && items.is_empty()),
+        (Shape::Map(_), Value::Object(map)) => !(field.omit_empty && map.is_empty()),
         (Shape::Struct(_), Value::Object(map)) => !(field.omit_zero && map.is_empty()),
         (Shape::String | Shape::Bytes, Value::String(text)) => !(field.omit_empty && text.is_empty()),
         (Shape::Int32 | Shape::Int64, Value::Number(number)) => !(field.omit_empty && number.as_i64() == Some(0)),

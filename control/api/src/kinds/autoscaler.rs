@@ -56,6 +56,12 @@ pub(super) fn old_kind() -> Kind {
     finish(Kind::new(GROUP, "v1", "HorizontalPodAutoscaler", PLURAL, OldAutoscaler))
         .schema("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler")
         .stored_as(GROUP, PLURAL)
+        .version_annotations(&[
+            conversion::METRICS,
+            conversion::BEHAVIOR,
+            conversion::CURRENT_METRICS,
+            conversion::CONDITIONS,
+        ])
 }
 
 fn finish(kind: Kind) -> Kind {

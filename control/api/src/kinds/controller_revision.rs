@@ -15,7 +15,7 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     vec![
         columns::name(),
         columns::text("Controller", "Controller of the object"),
-        columns::text("Revision", "Revision indicates the revision of the state represented by Data."),
+        columns::text("Revision", "revision indicates the revision of the state represented by Data."),
         columns::age(),
     ]
 });

@@ -28,6 +28,7 @@ pub(super) fn kind() -> Kind {
         .short_names(&["crd", "crds"])
         .categories(&["api-extensions"])
         .cluster_scoped()
+        .keeps_empty_lists()
         .part("status", Part::Status, PART_VERBS)
 }
 

@@ -46,6 +46,7 @@ pub(super) fn kind() -> Kind {
         .schema("io.k8s.api.apps.v1.DaemonSet")
         .short_names(&["ds"])
         .categories(&["all"])
+        .version_annotations(&[TEMPLATE_GENERATION])
         .part("status", Part::Status, PART_VERBS)
 }
 

@@ -37,6 +37,7 @@ pub(super) fn kind() -> Kind {
         .schema("io.k8s.api.apps.v1.Deployment")
         .short_names(&["deploy"])
         .categories(&["all"])
+        .version_annotations(&["deprecated.deployment.rollback.to"])
         .scalable(workload::scale_paths())
         .part("status", Part::Status, PART_VERBS)
 }

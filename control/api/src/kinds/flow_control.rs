@@ -17,7 +17,7 @@ const PRECEDENCE_MAX: i64 = 10_000;
 const EXEMPT: &str = "exempt";
 
 const DANGLING: &str = "references a broken or non-existent PriorityLevelConfiguration";
-const LEVEL: &str = "`priorityLevelConfiguration` should reference a PriorityLevelConfiguration in the cluster. If the reference cannot be resolved, the FlowSchema will be ignored and marked as invalid in its status. Required.";
+const LEVEL: &str = "`name` is the name of the priority level configuration being referenced Required.";
 const PRECEDENCE: &str = "`matchingPrecedence` is used to choose among the FlowSchemas that match a given request. The chosen FlowSchema is among those with the numerically lowest (which we take to be logically highest) MatchingPrecedence.  Each MatchingPrecedence value must be ranged in [1,10000]. Note that if the precedence is not specified, it will be set to 1000 as default.";
 const DISTINGUISHER: &str = "`distinguisherMethod` defines how to compute the flow distinguisher for requests that match this schema. `nil` specifies that the distinguisher is disabled and thus will always be the empty string.";
 const TYPE: &str = "`type` indicates whether this priority level is subject to limitation on request execution.  A value of `\"Exempt\"` means that requests of this priority level are not subject to a limit (and thus are never queued) and do not detract from the capacity made available to other priority levels.  A value of `\"Limited\"` means that (a) requests of this priority level _are_ subject to limits and (b) some of the server's limited capacity is made available exclusively to this priority level. Required.";
@@ -30,7 +30,7 @@ static SCHEMA_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     vec![
         columns::name(),
         columns::text("PriorityLevel", LEVEL),
-        Column { kind: "integer".into(), ..columns::text("MatchingPrecedence", PRECEDENCE) },
+        columns::text("MatchingPrecedence", PRECEDENCE),
         columns::text("DistinguisherMethod", DISTINGUISHER),
         columns::age(),
         columns::text("MissingPL", DANGLING),

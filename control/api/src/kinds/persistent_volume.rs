@@ -1,6 +1,6 @@
 //! PersistentVolume: a piece of storage of the cluster, which a claim can have.
 
-mod validate;
+pub(super) mod validate;
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
 use crate::kinds::fields::{self, Fields};
-use crate::kinds::persistent_volume_claim::{access_modes, class};
+use crate::kinds::persistent_volume_claim::{access_modes, class, class_annotation_warning};
 use crate::kinds::validation::resources;
-use crate::kinds::{columns, workload};
-use crate::status::FieldError;
+use crate::kinds::{columns, pod, workload};
+use crate::status::{FieldError, FieldPath};
 
 const CAPACITY: &str = "capacity is the description of the persistent volume's resources and capacity. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#capacity";
 const MODES: &str = "accessModes contains all ways the volume can be mounted. More info: https://kubernetes.io/docs/concepts/storage/persistent-volumes#access-modes";
@@ -38,6 +38,16 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     ]
 });
 
+/// Volume sources of old.
+const OLD_SOURCES: &[(&str, &str, &str)] = &[
+    ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
+    ("photonPersistentDisk", "photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
+    ("scaleIO", "scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
+];
+
 #[derive(Debug)]
 struct PersistentVolume;
 
@@ -48,6 +58,28 @@ pub(super) fn kind() -> Kind {
         .cluster_scoped()
         .returns_what_it_deletes()
         .part("status", Part::Status, PART_VERBS)
+}
+
+fn warnings(volume: &Value) -> Vec<String> {
+    let mut warnings = class_annotation_warning(volume);
+    let (spec, path) = (workload::part(volume, "spec"), FieldPath::root("spec"));
+    if spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+        let field = path.child("persistentVolumeReclaimPolicy");
+        warnings.push(format!(
+            "{field}: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+        ));
+    }
+    let required = spec.at(&["nodeAffinity", "required"]).map(|required| required.list("nodeSelectorTerms"));
+    let terms = path.child("nodeAffinity.required.nodeSelectorTerms");
+    for (index, term) in required.unwrap_or_default().iter().enumerate() {
+        pod::warnings::term_labels(&mut warnings, &terms.index(index), term);
+    }
+    for (source, shown, advice) in OLD_SOURCES {
+        if spec.has(source) {
+            warnings.push(format!("{}: {advice}", path.child(shown)));
+        }
+    }
+    warnings
 }
 
 impl Behaviour for PersistentVolume {
@@ -96,6 +128,10 @@ impl Behaviour for PersistentVolume {
 
     fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
         if part == Part::Status { Vec::new() } else { validate::update(new, old) }
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        warnings(new)
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {

@@ -6,8 +6,9 @@ pub(crate) mod validate;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::go_text;
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
 use crate::kinds::fields::{self, Fields};
 use crate::kinds::validation::resources;
@@ -109,6 +110,19 @@ impl Behaviour for PersistentVolumeClaim {
         if part == Part::Status { update::status(new) } else { update::object(new, old) }
     }
 
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = class_annotation_warning(new);
+        if let Some(amount) = resources::amount_of(new.at(&["spec", "resources", "requests"]), "storage")
+            .filter(|amount| amount.milli_value() % 1000 != 0)
+        {
+            warnings.push(format!(
+                "spec.resources.requests[storage]: fractional byte value {} is invalid, must be an integer",
+                go_text::quote(&amount.to_string())
+            ));
+        }
+        warnings
+    }
+
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
         if part == Part::Status { &["spec"] } else { &["status"] }
     }
@@ -143,6 +157,13 @@ pub(crate) fn class(object: &Value) -> String {
     annotation.unwrap_or_else(|| workload::part(object, "spec").text("storageClassName")).to_owned()
 }
 
+/// The warning about a class that is still named by an annotation.
+pub(crate) fn class_annotation_warning(object: &Value) -> Vec<String> {
+    let named = object.at(&["metadata", "annotations", CLASS_ANNOTATION]).is_some();
+    let advice = "deprecated since v1.8; use \"storageClassName\" attribute instead";
+    if named { vec![format!("metadata.annotations[{CLASS_ANNOTATION}]: {advice}")] } else { Vec::new() }
+}
+
 /// Access modes in short: `RWO,ROX`.
 pub(crate) fn access_modes(object: &Value) -> String {
     let modes = object.texts("accessModes");
@@ -150,9 +171,4 @@ pub(crate) fn access_modes(object: &Value) -> String {
         [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
     let shown: Vec<&str> = short.iter().filter(|(mode, _)| modes.contains(mode)).map(|(_, short)| *short).collect();
     shown.join(",")
-}
-
-/// Whether a map at a field has no entries.
-fn is_empty(map: Option<&Map<String, Value>>) -> bool {
-    map.is_none_or(Map::is_empty)
 }

@@ -7,7 +7,7 @@
 pub mod binding;
 mod columns;
 mod defaults;
-mod go_form;
+pub(crate) mod go_form;
 mod prepare;
 mod quality;
 mod status;
@@ -21,7 +21,7 @@ mod validate_projected;
 pub(crate) mod validate_scheduling;
 mod validate_security;
 mod validate_volumes;
-mod warnings;
+pub(crate) mod warnings;
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -18,17 +18,25 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 const CLUSTER_ROLE_REF: &str = "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
 const ROLE_REF: &str = "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.";
 
-static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| binding_columns(ROLE_REF));
-static CLUSTER_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| binding_columns(CLUSTER_ROLE_REF));
+static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| binding_columns(ROLE_REF, IN_NAMESPACE));
+static CLUSTER_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| binding_columns(CLUSTER_ROLE_REF, IN_CLUSTER));
 
-fn binding_columns(role: &'static str) -> Vec<Column> {
+const IN_NAMESPACE: [&str; 3] =
+    ["Users in the roleBinding", "Groups in the roleBinding", "ServiceAccounts in the roleBinding"];
+const IN_CLUSTER: [&str; 3] = [
+    "Users in the clusterRoleBinding",
+    "Groups in the clusterRoleBinding",
+    "ServiceAccounts in the clusterRoleBinding",
+];
+
+fn binding_columns(role: &'static str, [users, groups, accounts]: [&'static str; 3]) -> Vec<Column> {
     vec![
         columns::name(),
         columns::text("Role", role),
         columns::age(),
-        columns::wide("Users", "Users in the roleBinding"),
-        columns::wide("Groups", "Groups in the roleBinding"),
-        columns::wide("ServiceAccounts", "ServiceAccounts in the roleBinding"),
+        columns::wide("Users", users),
+        columns::wide("Groups", groups),
+        columns::wide("ServiceAccounts", accounts),
     ]
 }
 

@@ -51,7 +51,7 @@ pub(super) fn kinds() -> [Kind; 6] {
 }
 
 /// The name of a driver: a subdomain of at most 63 bytes, in which case does not matter.
-fn driver_name(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str) {
+pub(super) fn driver_name(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str) {
     if name.is_empty() {
         errors.push(FieldError::required(path, ""));
     }

@@ -91,6 +91,52 @@ fn fill_field(schema: TypeRef<'_>, field: &Field, map: &mut Map<String, Value>, 
     map.insert(field.name.to_string(), zero);
 }
 
+/// Turns empty lists and maps that Go writes into `null`, which is what comes back for them from upstream's store. Idempotent.
+/// To be called after the managed fields have been tracked: who sends `rules: []` owns `f:rules` all the same.
+pub fn empty_to_null(schema: TypeRef<'_>, value: &mut Value) {
+    if schema.structural().is_none() {
+        empty_at(schema, value, DEPTH_MAX);
+    }
+}
+
+fn empty_at(schema: TypeRef<'_>, value: &mut Value, depth: usize) {
+    if depth == 0 {
+        return;
+    }
+    match (schema.shape(), value) {
+        (Shape::Struct(fields), Value::Object(map)) => {
+            for field in fields {
+                let Some(value) = map.get_mut(&*field.name) else { continue };
+                let ty = schema.of(field);
+                if !field.pointer && is_empty_collection(ty, value) {
+                    *value = Value::Null;
+                } else {
+                    empty_at(ty, value, depth - 1);
+                }
+            }
+        }
+        (Shape::List(..), Value::Array(items)) => {
+            if let Some(item) = schema.item().filter(|item| !item.is_scalar()) {
+                items.iter_mut().for_each(|value| empty_at(item, value, depth - 1));
+            }
+        }
+        (Shape::Map(_), Value::Object(map)) => {
+            if let Some(item) = schema.item().filter(|item| !item.is_scalar()) {
+                map.values_mut().for_each(|value| empty_at(item, value, depth - 1));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_empty_collection(ty: TypeRef<'_>, value: &Value) -> bool {
+    match (ty.shape(), value) {
+        (Shape::List(..), Value::Array(items)) => items.is_empty(),
+        (Shape::Map(_), Value::Object(map)) => map.is_empty(),
+        _ => false,
+    }
+}
+
 /// What Go writes for a field that nobody set.
 pub(crate) fn zero(ty: TypeRef<'_>, pointer: bool) -> Value {
     if pointer {

@@ -54,7 +54,7 @@ pub(crate) fn object_answer(
             };
             writer.table(&json!({"resourceVersion": shown.to_string()}), true, std::iter::once((stored, shown)))
         }
-        Form::PartialMetadata | Form::PartialMetadataList => partial(stored, shown, agreed.form_version),
+        Form::PartialMetadata | Form::PartialMetadataList => partial(&call.kind, stored, shown, agreed.form_version),
         Form::Object => match revision {
             Some(revision) => stored::with_revision(stored, revision),
             None => stored.to_vec(),

@@ -169,7 +169,7 @@ pub(crate) fn page_answer(call: &ResourceCall, page: &Page, agreed: Negotiated) 
             writer.table(&metadata, true, page.objects.iter().map(|(stored, revision)| (&stored[..], *revision)))
         }
         Form::PartialMetadata | Form::PartialMetadataList => {
-            partial_list(&metadata, &page.objects, agreed.form_version)
+            partial_list(&call.kind, &metadata, &page.objects, agreed.form_version)
         }
         Form::Object => object_list(call, &metadata, page),
     };

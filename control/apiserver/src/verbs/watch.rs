@@ -292,7 +292,7 @@ impl EventWriter {
         match self.agreed.form {
             Form::Object => stored::write_with_revision(out, stored, revision),
             Form::PartialMetadata | Form::PartialMetadataList => {
-                out.extend_from_slice(&partial(stored, revision, self.agreed.form_version));
+                out.extend_from_slice(&partial(&self.call.kind, stored, revision, self.agreed.form_version));
             }
             Form::Table => {
                 let writer = TableWriter {

@@ -6,10 +6,10 @@ use crate::kinds::fields::{self, Fields};
 
 use super::source;
 
-const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
-const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
-const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
-const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
+pub(super) const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
+pub(super) const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
+pub(super) const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
+pub(super) const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 
 /// Annotations, and the fields of the new form that the old form keeps in them.
 const CARRIED: &[(&str, &str, &str)] = &[

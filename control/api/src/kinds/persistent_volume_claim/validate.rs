@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::kinds::fields::Fields;
-use crate::kinds::validation::resources::{amount_of, amounts, resource_amount};
-use crate::kinds::validation::{complain, dns_subdomain, labels, one_of_if_set, qualified_name};
+use crate::kinds::validation::resources::{amount_of, resource_amount};
+use crate::kinds::validation::{complain, dns_subdomain, labels, one_of_if_set};
 use crate::kinds::workload;
 use crate::names;
 use crate::status::{FieldError, FieldPath};
@@ -32,16 +32,12 @@ pub(crate) fn spec(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Va
         None => errors.push(FieldError::required(resources_path.key("storage"), "")),
         Some(amount) => {
             let path = resources_path.key("storage");
-            resource_amount(errors, &path, "storage", &amount);
             if amount.is_zero() || amount.is_negative() {
                 errors.push(FieldError::invalid(path, amount.to_string(), "must be greater than zero"));
+            } else {
+                resource_amount(errors, &path, "storage", &amount);
             }
         }
-    }
-    let limits_path = resources_path.child("limits");
-    for (name, amount) in amounts(spec.at(&["resources", "limits"])) {
-        qualified_name(errors, &limits_path.key(name), name);
-        resource_amount(errors, &limits_path.key(name), name, &amount);
     }
     if let Some(class) = spec.text_if_set("storageClassName").filter(|class| !class.is_empty()) {
         complain(errors, &path.child("storageClassName"), class, names::dns_subdomain(class));
@@ -60,7 +56,8 @@ pub(crate) fn access_modes(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, s
     for mode in &modes {
         one_of_if_set(errors, path, Some(mode), ACCESS_MODES);
     }
-    if modes.contains(&"ReadWriteOncePod") && modes.iter().any(|mode| *mode != "ReadWriteOncePod") {
+    let is_other = |mode: &&str| *mode != "ReadWriteOncePod" && ACCESS_MODES.contains(mode);
+    if modes.contains(&"ReadWriteOncePod") && modes.iter().any(is_other) {
         let detail = "may not use ReadWriteOncePod with other access modes";
         errors.push(FieldError::forbidden(path, detail));
     }
@@ -79,7 +76,7 @@ fn sources(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) {
         }
         if group.is_empty() && kind != "PersistentVolumeClaim" {
             let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
-            errors.push(FieldError::invalid(path.child("kind"), kind, detail));
+            errors.push(FieldError::invalid(path, kind, detail));
         } else if !group.is_empty() {
             complain(errors, &path.child("apiGroup"), group, names::dns_subdomain(group));
         }
@@ -89,10 +86,13 @@ fn sources(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) {
         }
     }
     let (source, reference) = (spec.child("dataSource"), spec.child("dataSourceRef"));
-    if let (Some(source), Some(reference)) = (source, reference)
-        && reference.text("namespace").is_empty()
-        && ["name", "kind", "apiGroup"].iter().any(|field| source.text(field) != reference.text(field))
-    {
-        errors.push(FieldError::invalid(path, source.clone(), "must match dataSourceRef"));
+    let (Some(source), Some(reference)) = (source, reference) else { return };
+    // Upstream shows a path as the value, which prints as an empty object.
+    let shown = || Value::Object(serde_json::Map::new());
+    if !reference.text("namespace").is_empty() {
+        let detail = "may not be specified when dataSourceRef.namespace is specified";
+        errors.push(FieldError::invalid(path, shown(), detail));
+    } else if ["name", "kind", "apiGroup"].iter().any(|field| source.child(field) != reference.child(field)) {
+        errors.push(FieldError::invalid(path, shown(), "must match dataSourceRef"));
     }
 }

@@ -78,7 +78,7 @@ fn parse(field: &'static str) -> Option<Field> {
 }
 
 /// The difference of two objects of a type, in the unified format with three lines of context and no file names.
-pub(super) fn difference(kind: &str, old: &Value, new: &Value) -> String {
+pub(crate) fn difference(kind: &str, old: &Value, new: &Value) -> String {
     let (old, new) = (rendered(kind, old), rendered(kind, new));
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     if old.len() > LINES_MAX || new.len() > LINES_MAX {
@@ -88,7 +88,7 @@ pub(super) fn difference(kind: &str, old: &Value, new: &Value) -> String {
 }
 
 /// An object of a type in Go's form, on one line; its fields are sorted, as JSON values here are.
-pub(super) fn value(kind: &str, object: &Value) -> Value {
+pub(crate) fn value(kind: &str, object: &Value) -> Value {
     serde_json::from_str(&rendered(kind, object)).unwrap_or(Value::Null)
 }
 

@@ -144,7 +144,7 @@ fn node_labels(warnings: &mut Vec<String>, path: &FieldPath<'_>, spec: &Value) {
     }
 }
 
-fn term_labels(warnings: &mut Vec<String>, path: &FieldPath<'_>, term: &Value) {
+pub(in crate::kinds) fn term_labels(warnings: &mut Vec<String>, path: &FieldPath<'_>, term: &Value) {
     let expressions = path.child("matchExpressions");
     for (index, expression) in term.list("matchExpressions").iter().enumerate() {
         let key = expression.text("key");

@@ -7,15 +7,22 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kind::{Behaviour, Column, Part};
-use crate::kinds::fields::{self, Fields, same};
+use crate::kinds::fields::{self, Fields, same, text_entries};
+use crate::kinds::persistent_volume::validate as volume;
 use crate::kinds::validation::resources::amount;
-use crate::kinds::validation::{IMMUTABLE, NEGATIVE, dns_subdomain, immutable, labels, one_of_if_set, qualified_name};
+use crate::kinds::validation::{
+    IMMUTABLE, NEGATIVE, dns_subdomain, immutable, labels, not_negative, one_of_if_set, qualified_name,
+};
 use crate::kinds::{columns, object_meta, spec_status};
 use crate::status::{FieldError, FieldPath};
 
 use super::driver_name;
 
 const NODE_ID_BYTES_MAX: usize = 256;
+/// Most bytes of what an attachment's driver says of it.
+const METADATA_BYTES_MAX: usize = 256 * 1024;
+/// Most bytes of the message of an error; a longer one is told the limit of the metadata, upstream's slip.
+const MESSAGE_BYTES_MAX: usize = 1024;
 
 const ATTACH: &str = "attachRequired indicates this CSI volume driver requires an attach operation (because it implements the CSI ControllerPublishVolume() method), and that the Kubernetes attach detach controller should call the attach volume interface which checks the volumeattachment status and waits until the volume is attached before proceeding to mounting. The CSI external-attacher coordinates with CSI volume driver and updates the volumeattachment status when the attach operation is complete. If the value is specified to false, the attach operation will be skipped. Otherwise the attach operation will be called.\n\nThis field is immutable.";
 const POD_INFO: &str = "podInfoOnMount indicates this CSI volume driver requires additional pod information (like podName, podUID, etc.) during mount operations, if set to true. If set to false, pod information will not be passed on mount. Default is false.\n\nThe CSI driver specifies podInfoOnMount as part of driver deployment. If true, Kubelet will pass pod information as VolumeContext in the CSI NodePublishVolume() calls. The CSI driver is responsible for parsing and validating the information passed in as VolumeContext.\n\nThe following VolumeContext will be passed if podInfoOnMount is set to true. This list might grow, but the prefix will be used. \"csi.storage.k8s.io/pod.name\": pod.Name \"csi.storage.k8s.io/pod.namespace\": pod.Namespace \"csi.storage.k8s.io/pod.uid\": string(pod.UID) \"csi.storage.k8s.io/ephemeral\": \"true\" if the volume is an ephemeral inline volume\n                                defined by a CSIVolumeSource, otherwise \"false\"\n\n\"csi.storage.k8s.io/ephemeral\" is a new feature in Kubernetes 1.16. It is only required for drivers which support both the \"Persistent\" and \"Ephemeral\" VolumeLifecycleMode. Other drivers can leave pod info disabled and/or ignore this field. As Kubernetes 1.15 doesn't support this field, drivers can only support one mode when deployed on such a cluster and the deployment determines which mode that is, for example via a command line parameter of the driver.\n\nThis field was immutable in Kubernetes < 1.29 and now is mutable.";
@@ -56,7 +63,7 @@ static CAPACITY_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 static ATTACHMENT_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     vec![
         columns::name(),
-        columns::text("Attacher", ATTACHER),
+        Column { format: "name".into(), ..columns::text("Attacher", ATTACHER) },
         columns::text("PV", VOLUME),
         columns::text("Node", NODE),
         Column { kind: "boolean".into(), ..columns::text("Attached", ATTACHED) },
@@ -89,7 +96,12 @@ impl Behaviour for Driver {
         }
     }
 
+    fn prepare_create(&self, object: &mut Value) {
+        drop_update_period(object);
+    }
+
     fn prepare_update(&self, _part: Part, new: &mut Value, old: &Value) {
+        drop_update_period(new);
         let changed = ["tokenRequests", "requiresRepublish", "seLinuxMount"]
             .iter()
             .any(|field| !same(new.at(&["spec", field]), old.at(&["spec", field])));
@@ -101,13 +113,18 @@ impl Behaviour for Driver {
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let null = Value::Null;
-        let name = object.child("metadata").unwrap_or(&null).text("name");
-        driver_name(&mut errors, &FieldPath::root("name"), name);
         let spec = object.child("spec").unwrap_or(&null);
         let path = FieldPath::root("spec");
-        for field in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
+        // The first name is upstream's slip.
+        let needed = [
+            ("attachRequired", "attachedRequired"),
+            ("podInfoOnMount", "podInfoOnMount"),
+            ("storageCapacity", "storageCapacity"),
+            ("seLinuxMount", "seLinuxMount"),
+        ];
+        for (field, shown) in needed {
             if !spec.has(field) {
-                errors.push(FieldError::required(path.child(field), ""));
+                errors.push(FieldError::required(path.child(shown), ""));
             }
         }
         let policies = ["File", "None", "ReadWriteOnceWithFSType"];
@@ -119,6 +136,7 @@ impl Behaviour for Driver {
             let audience = request.text("audience");
             if !audiences.insert(audience) {
                 errors.push(FieldError::duplicate(path.child("audience"), audience));
+                continue;
             }
             let at = path.child("expirationSeconds");
             match request.int("expirationSeconds") {
@@ -135,7 +153,7 @@ impl Behaviour for Driver {
                 _ => {}
             }
         }
-        let modes = ["Ephemeral", "Persistent"];
+        let modes = ["Persistent", "Ephemeral"];
         for mode in spec.texts("volumeLifecycleModes") {
             one_of_if_set(&mut errors, &path.child("volumeLifecycleModes"), Some(mode), &modes);
         }
@@ -176,7 +194,22 @@ impl Behaviour for Driver {
     }
 }
 
+/// A field of a feature that 1.34 ships switched off.
+fn drop_update_period(object: &mut Value) {
+    if let Some(spec) = object.get_mut("spec") {
+        fields::remove(spec, "nodeAllocatableUpdatePeriodSeconds");
+    }
+}
+
 impl Behaviour for Node {
+    fn validates_metadata_on_update(&self) -> bool {
+        false
+    }
+
+    fn revalidates_metadata(&self, _part: Part) -> bool {
+        true
+    }
+
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let path = FieldPath::root("spec");
@@ -186,9 +219,6 @@ impl Behaviour for Node {
             let path = path.index(index);
             let name = driver.text("name");
             driver_name(&mut errors, &path.child("name"), name);
-            if !seen.insert(name) {
-                errors.push(FieldError::duplicate(path.child("name"), name));
-            }
             let id = driver.text("nodeID");
             if id.is_empty() {
                 errors.push(FieldError::required(path.child("nodeID"), id));
@@ -196,6 +226,11 @@ impl Behaviour for Node {
             if id.len() > NODE_ID_BYTES_MAX {
                 let detail = format!("must be {NODE_ID_BYTES_MAX} characters or less");
                 errors.push(FieldError::invalid(path.child("nodeID"), id, detail));
+            }
+            let count = driver.at(&["allocatable", "count"]).and_then(Value::as_i64);
+            not_negative(&mut errors, &path.child("allocatable").child("count"), count);
+            if !seen.insert(name) {
+                errors.push(FieldError::duplicate(path.child("name"), name));
             }
             let mut keys = BTreeSet::new();
             for key in driver.texts("topologyKeys") {
@@ -215,11 +250,11 @@ impl Behaviour for Node {
         let mut errors = self.validate_create(new);
         let path = FieldPath::root("spec");
         let path = path.child("drivers");
-        for (index, driver) in drivers(new).iter().enumerate() {
-            let known = drivers(old).iter().find(|known| known.text("name") == driver.text("name"));
-            let frozen = ["nodeID", "topologyKeys"];
-            if known.is_some_and(|known| frozen.iter().any(|field| !same(known.child(field), driver.child(field)))) {
-                errors.push(FieldError::invalid(path.index(index), driver.clone(), IMMUTABLE));
+        for known in drivers(old) {
+            for driver in drivers(new).iter().filter(|driver| driver.text("name") == known.text("name")) {
+                if !same(Some(known), Some(driver)) {
+                    errors.push(FieldError::invalid(path, go_driver(driver), IMMUTABLE));
+                }
             }
         }
         errors
@@ -232,6 +267,17 @@ impl Behaviour for Node {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![columns::name_cell(object), Value::from(drivers(object).len()), columns::age_cell(object, now)]
     }
+}
+
+/// A driver as upstream's messages show it: with the names of its Go fields.
+fn go_driver(driver: &Value) -> Value {
+    let allocatable = driver.child("allocatable").map(|room| json!({ "Count": room.child("count") }));
+    json!({
+        "Name": driver.text("name"),
+        "NodeID": driver.text("nodeID"),
+        "TopologyKeys": driver.child("topologyKeys"),
+        "Allocatable": allocatable,
+    })
 }
 
 fn drivers(object: &Value) -> &[Value] {
@@ -247,12 +293,10 @@ impl Behaviour for Capacity {
         let mut errors = Vec::new();
         labels::selector(&mut errors, &FieldPath::root("nodeTopology"), object.child("nodeTopology"));
         dns_subdomain(&mut errors, &FieldPath::root("storageClassName"), object.text("storageClassName"));
-        for field in ["capacity", "maximumVolumeSize"] {
-            if let Some(value) = object.child(field)
-                && amount(value).is_some_and(|amount| amount.is_negative())
-            {
-                errors.push(FieldError::invalid(field, value.clone(), NEGATIVE));
-            }
+        if let Some(value) = object.child("capacity")
+            && amount(value).is_some_and(|amount| amount.is_negative())
+        {
+            errors.push(FieldError::invalid("capacity", value.clone(), NEGATIVE));
         }
         errors
     }
@@ -284,31 +328,32 @@ impl Behaviour for Attachment {
         spec_status::keep_other_part(part, new, old);
     }
 
+    fn validates_metadata_on_update(&self) -> bool {
+        false
+    }
+
+    fn revalidates_metadata(&self, _part: Part) -> bool {
+        true
+    }
+
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
-        let mut errors = Vec::new();
+        let mut errors = attachment(object);
+        // What version v1 asks beyond the older ones, of new objects only.
         let null = Value::Null;
         let spec = object.child("spec").unwrap_or(&null);
-        let path = FieldPath::root("spec");
-        driver_name(&mut errors, &path.child("attacher"), spec.text("attacher"));
-        let source = spec.child("source").unwrap_or(&null);
-        let at = path.child("source");
-        let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-        match (source.has("inlineVolumeSpec"), source.text_if_set("persistentVolumeName")) {
-            (false, None) => errors.push(FieldError::required(at, detail)),
-            (true, Some(_)) => errors.push(FieldError::forbidden(at, detail)),
-            (false, Some("")) => {
-                let detail = "must specify non empty persistentVolumeName";
-                errors.push(FieldError::required(at.child("persistentVolumeName"), detail));
-            }
-            _ => {}
+        driver_name(&mut errors, &FieldPath::root("spec.attacher"), spec.text("attacher"));
+        if let Some(volume) = spec.at(&["source", "persistentVolumeName"]).and_then(Value::as_str) {
+            dns_subdomain(&mut errors, &FieldPath::root("spec.source.persistentVolumeName"), volume);
         }
-        dns_subdomain(&mut errors, &path.child("nodeName"), spec.text("nodeName"));
         errors
     }
 
     fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
-        let mut errors = self.validate_create(new);
-        immutable(&mut errors, &FieldPath::root("spec"), new.child("spec"), old.child("spec"));
+        let mut errors = attachment(new);
+        if !same(new.child("spec"), old.child("spec")) {
+            let shown = new.child("spec").map_or(Value::Null, go_attachment);
+            errors.push(FieldError::invalid("spec", shown, IMMUTABLE));
+        }
         errors
     }
 
@@ -331,4 +376,54 @@ impl Behaviour for Attachment {
             columns::age_cell(object, now),
         ]
     }
+}
+
+/// What must hold of an attachment at any time.
+fn attachment(object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let null = Value::Null;
+    let spec = object.child("spec").unwrap_or(&null);
+    let path = FieldPath::root("spec");
+    if spec.text("attacher").is_empty() {
+        errors.push(FieldError::required(path.child("attacher"), ""));
+    }
+    let source = spec.child("source").unwrap_or(&null);
+    let at = path.child("source");
+    let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+    match (source.child("inlineVolumeSpec"), source.text_if_set("persistentVolumeName")) {
+        (None, None) => errors.push(FieldError::required(at, detail)),
+        (Some(_), Some(_)) => errors.push(FieldError::forbidden(at, detail)),
+        (None, Some("")) => {
+            let detail = "must specify non empty persistentVolumeName";
+            errors.push(FieldError::required(at.child("persistentVolumeName"), detail));
+        }
+        (None, Some(_)) => {}
+        (Some(inline), None) => volume::inline_spec(&mut errors, &at.child("inlineVolumeSpec"), inline),
+    }
+    dns_subdomain(&mut errors, &path.child("nodeName"), spec.text("nodeName"));
+    let path = FieldPath::root("status");
+    let status = object.child("status").unwrap_or(&null);
+    let bytes: usize = text_entries(status.map("attachmentMetadata")).map(|(key, value)| key.len() + value.len()).sum();
+    if bytes > METADATA_BYTES_MAX {
+        errors.push(FieldError::too_long(path.child("attachmentMetadata"), METADATA_BYTES_MAX));
+    }
+    for field in ["attachError", "detachError"] {
+        if status.child(field).is_some_and(|error| error.text("message").len() > MESSAGE_BYTES_MAX) {
+            errors.push(FieldError::too_long(path.child(field).child("message"), METADATA_BYTES_MAX));
+        }
+    }
+    errors
+}
+
+/// A spec as upstream's messages show it: with the names of its Go fields.
+fn go_attachment(spec: &Value) -> Value {
+    let source = spec.child("source").unwrap_or(&Value::Null);
+    json!({
+        "Attacher": spec.text("attacher"),
+        "Source": {
+            "PersistentVolumeName": source.child("persistentVolumeName"),
+            "InlineVolumeSpec": source.child("inlineVolumeSpec"),
+        },
+        "NodeName": spec.text("nodeName"),
+    })
 }

@@ -17,8 +17,6 @@ const BEYOND: &[&str] = &[
     "a namespace that is not there",
     // Upstream compares the bytes of a revision's data, which differ by a blank here; we compare what they say.
     "ControllerRevision labels by patch, delete",
-    // Upstream does not show the count of a daemon set's templates in partial metadata, though it is an annotation.
-    "DaemonSet partial metadata, dry run, name conflict",
     // Starts from a store that has been written to.
     "empty lists as json and table",
     // A warning about what becomes of a job's pods comes from the server.

@@ -355,8 +355,10 @@ impl Server {
             })
         } else {
             if accept.contains("as=PartialObjectMetadata") {
+                let mut metadata = first["metadata"].take();
+                kind.hide_version_annotations(&mut metadata);
                 first = json!({
-                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": first["metadata"],
+                    "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata,
                 });
             }
             first

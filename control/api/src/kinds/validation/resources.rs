@@ -56,7 +56,7 @@ pub(crate) fn is_huge_page(name: &str) -> bool {
 }
 
 /// Kubernetes' own: without a domain, or of the domain kubernetes.io.
-fn is_native(name: &str) -> bool {
+pub(crate) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
@@ -127,6 +127,13 @@ pub(crate) fn container_resource_name(errors: &mut Vec<FieldError>, path: &Field
 fn pod_resource_name(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str) {
     if resource_name(errors, path, name) && !POD_LEVEL.contains(&name) && !is_huge_page(name) {
         errors.push(FieldError::not_supported(path, name, POD_LEVEL));
+    }
+}
+
+/// An amount of whatever: not negative.
+pub(crate) fn not_negative_amount(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, amount: &Quantity) {
+    if amount.is_negative() {
+        errors.push(FieldError::invalid(path, amount.value(), "must be a valid resource quantity"));
     }
 }
 

@@ -220,5 +220,35 @@ pub(super) const TYPES: &[(&str, &str)] = &[
     ("KeyProjection", "Name:name:text Items:items:[]KeyToPath Optional:optional:plain"),
     ("DownwardProjection", "Items:items:[]DownwardFile"),
     ("TokenProjection", "Audience:audience:text ExpirationSeconds:expirationSeconds:int Path:path:text"),
+    (
+        "PersistentVolumeSource",
+        "GCEPersistentDisk:gcePersistentDisk:plain AWSElasticBlockStore:awsElasticBlockStore:plain
+         HostPath:hostPath:*HostPath Glusterfs:glusterfs:plain NFS:nfs:*NFS RBD:rbd:plain Quobyte:quobyte:plain
+         ISCSI:iscsi:plain FlexVolume:flexVolume:plain Cinder:cinder:plain CephFS:cephfs:plain FC:fc:plain
+         Flocker:flocker:plain AzureFile:azureFile:plain VsphereVolume:vsphereVolume:plain AzureDisk:azureDisk:plain
+         PhotonPersistentDisk:photonPersistentDisk:plain PortworxVolume:portworxVolume:plain ScaleIO:scaleIO:plain
+         Local:local:*LocalVolume StorageOS:storageos:plain CSI:csi:*CSIVolume",
+    ),
+    ("LocalVolume", "Path:path:text FSType:fsType:plain"),
+    (
+        "CSIVolume",
+        "Driver:driver:text VolumeHandle:volumeHandle:text ReadOnly:readOnly:flag FSType:fsType:text
+         VolumeAttributes:volumeAttributes:plains ControllerPublishSecretRef:controllerPublishSecretRef:*SecretReference
+         NodeStageSecretRef:nodeStageSecretRef:*SecretReference NodePublishSecretRef:nodePublishSecretRef:*SecretReference
+         ControllerExpandSecretRef:controllerExpandSecretRef:*SecretReference
+         NodeExpandSecretRef:nodeExpandSecretRef:*SecretReference",
+    ),
+    ("SecretReference", "Name:name:text Namespace:namespace:text"),
+    ("VolumeNodeAffinity", "Required:required:*NodeSelector"),
+    (
+        "PersistentVolumeClaimSpec",
+        "AccessModes:accessModes:plains Selector:selector:plain Resources:resources:=VolumeResourceRequirements
+         VolumeName:volumeName:text StorageClassName:storageClassName:plain VolumeMode:volumeMode:plain
+         DataSource:dataSource:*TypedLocalObjectReference DataSourceRef:dataSourceRef:*TypedObjectReference
+         VolumeAttributesClassName:volumeAttributesClassName:plain",
+    ),
+    ("VolumeResourceRequirements", "Limits:limits:plains Requests:requests:plains"),
+    ("TypedLocalObjectReference", "APIGroup:apiGroup:plain Kind:kind:text Name:name:text"),
+    ("TypedObjectReference", "APIGroup:apiGroup:plain Kind:kind:text Name:name:text Namespace:namespace:plain"),
     ("ImageVolume", "Reference:reference:text PullPolicy:pullPolicy:text"),
 ];
