@@ -62,6 +62,9 @@ pub(crate) struct UpArguments {
     /// Admission plugins to leave out, by their upstream names, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) disable_admission_plugins: Vec<String>,
+    /// A directory of this machine that pods may mount with hostPath, with all below it; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_host_path: Vec<PathBuf>,
     /// A file of bearer tokens, as kube-apiserver reads it: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub(crate) token_auth_file: Option<PathBuf>,

@@ -40,6 +40,8 @@ pub struct ClusterConfig {
     pub enabled_admission_plugins: Vec<String>,
     /// Admission plugins that do not run, by upstream's names.
     pub disabled_admission_plugins: Vec<String>,
+    /// Directories of this machine that pods may mount with hostPath. Default: none.
+    pub host_paths: Vec<PathBuf>,
     /// A static token file as kube-apiserver reads it.
     pub token_auth_file: Option<PathBuf>,
 }
@@ -55,6 +57,7 @@ impl ClusterConfig {
             api_only: false,
             enabled_admission_plugins: Vec::new(),
             disabled_admission_plugins: Vec::new(),
+            host_paths: Vec::new(),
             token_auth_file: None,
         }
     }
@@ -204,7 +207,12 @@ async fn start_workers(config: &ClusterConfig, api: &ApiServer, links: &HostLink
     let data = config.data_directory.as_path();
     let client = in_process_client(api, UserInfo::node(&config.node_name));
     let host = Host::start(
-        HostConfig { node_name: config.node_name.clone(), data_directory: data.to_owned(), allow_file_images: true },
+        HostConfig {
+            node_name: config.node_name.clone(),
+            data_directory: data.to_owned(),
+            allow_file_images: true,
+            host_paths: config.host_paths.clone(),
+        },
         client,
     )
     .await?;

@@ -18,6 +18,7 @@ pub(crate) struct HostConfig {
     pub(crate) node_name: String,
     pub(crate) data_directory: PathBuf,
     pub(crate) allow_file_images: bool,
+    pub(crate) host_paths: Vec<PathBuf>,
 }
 
 /// A running host.
@@ -34,7 +35,10 @@ impl Host {
         let engine = Engine::new(EngineConfig::default()).context("cannot start the sandbox engine")?;
         let programs = open_programs(&config.data_directory, images.clone(), engine)?;
         let network = Network::new(NetworkConfig::default());
-        let agent_config = AgentConfig::new(config.node_name, config.data_directory.join("host"));
+        let agent_config = AgentConfig {
+            host_paths: config.host_paths,
+            ..AgentConfig::new(config.node_name, config.data_directory.join("host"))
+        };
         let agent = Agent::start(agent_config, client, programs, network).await.context("cannot start the host")?;
         agent.ready().await;
         Ok(Self { agent, images })

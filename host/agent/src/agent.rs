@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,16 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::AgentConfig;
+use crate::environment::Facts;
 use crate::events::EventRecorder;
 use crate::logs::{LogLimits, LogStore};
 use crate::node::NodeTask;
 use crate::pods::{Pods, Registry};
 use crate::programs::ProgramCache;
+use crate::references::References;
 use crate::router;
 use crate::runtime::{Runtime, WasmRuntime};
-use crate::volumes;
+use crate::volumes::Space;
 
 /// Why an agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,23 @@ pub(crate) struct Shared {
     /// Bounds the containers that are being started at a time.
     pub(crate) starts: Semaphore,
     pub(crate) registry: Registry,
+    pub(crate) references: References,
+    /// Where volumes are.
+    pub(crate) space: Space,
+}
+
+impl Shared {
+    /// What containers of the pod with this address may learn of their host.
+    pub(crate) fn facts(&self, pod_ip: IpAddr) -> Facts {
+        let resources = &self.config.resources;
+        Facts {
+            pod_ip,
+            host_ip: self.config.host_address,
+            cpu_millis: resources.cpu_millis - resources.cpu_millis_reserved.min(resources.cpu_millis),
+            memory_bytes: resources.memory_bytes - resources.memory_bytes_reserved.min(resources.memory_bytes),
+            storage_bytes: resources.storage_bytes,
+        }
+    }
 }
 
 /// The directories that pods of former processes have left: logs and volumes. They are listed before the first pod is taken
@@ -55,18 +75,16 @@ pub(crate) struct Leftovers {
 
 impl Leftovers {
     /// Blocks on the disk.
-    fn list(logs: &LogStore, data_dir: &Path) -> Self {
-        let volumes = std::fs::read_dir(data_dir.join("pods")).into_iter().flatten();
-        Self { logs: logs.directories(), volumes: volumes.flatten().map(|entry| entry.path()).collect() }
+    fn list(logs: &LogStore, space: &Space) -> Self {
+        Self { logs: logs.directories(), volumes: space.directories() }
     }
 
     /// Removes what belongs to none of these pods. Blocks on the disk.
     pub(crate) fn remove(self, shared: &Shared, keys: &[PodKey]) {
         let logs: Vec<_> = keys.iter().map(|key| shared.logs.pod(&key.namespace, &key.name, &key.uid)).collect();
-        let volumes: Vec<_> =
-            keys.iter().map(|key| volumes::pod_directory(&shared.config.data_dir, &key.uid)).collect();
+        let spaces: Vec<_> = keys.iter().map(|key| shared.space.pod(&key.uid)).collect();
         let logs = self.logs.into_iter().filter(|path| !logs.iter().any(|logs| logs.is_at(path)));
-        let volumes = self.volumes.into_iter().filter(|path| !volumes.contains(path));
+        let volumes = self.volumes.into_iter().filter(|path| !spaces.iter().any(|space| space.is_at(path)));
         for path in logs.chain(volumes) {
             if let Err(error) = std::fs::remove_dir_all(&path) {
                 tracing::warn!(path = %path.display(), %error, "what a pod left could not be removed");
@@ -114,19 +132,22 @@ impl Agent {
         check(&config)?;
         let root = config.data_dir.join("logs");
         let limits = LogLimits { file_bytes_max: config.log_file_bytes_max, files_max: config.log_files_max };
-        let (path, data_dir) = (root.clone(), config.data_dir.clone());
+        let (path, data_dir, memory_dir) = (root.clone(), config.data_dir.clone(), config.memory_dir.clone());
         let opening = tokio::task::spawn_blocking(move || {
             let logs = LogStore::open(root, limits)?;
-            let leftovers = Leftovers::list(&logs, &data_dir);
-            Ok((logs, leftovers))
+            let space = Space::open(&data_dir, memory_dir);
+            let leftovers = Leftovers::list(&logs, &space);
+            Ok((logs, space, leftovers))
         });
         let opened = opening.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let (logs, leftovers) = opened.map_err(|source| StartAgentError::Directory { path, source })?;
+        let (logs, space, leftovers) = opened.map_err(|source| StartAgentError::Directory { path, source })?;
         let (events, writing_events) =
             EventRecorder::new(client.clone(), config.node_name.clone(), config.events_queued_max);
         let starts = Semaphore::new(config.starts_max);
         let registry = Registry::default();
-        let shared = Arc::new(Shared { config, client, runtime, network, logs, events, starts, registry });
+        let references = References::new(client.clone());
+        let shared =
+            Arc::new(Shared { config, client, runtime, network, logs, events, starts, registry, references, space });
         let (stopping, stop) = watch::channel(None);
         let (listed_sender, listed) = watch::channel(false);
         let (registered_sender, registered) = watch::channel(false);

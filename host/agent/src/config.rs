@@ -22,6 +22,10 @@ pub struct AgentConfig {
     pub resources: HostResources,
     /// Further labels of the Node.
     pub labels: BTreeMap<String, String>,
+    /// Directories of the machine that pods may mount with hostPath, whatever is below them included. Default: none.
+    pub host_paths: Vec<PathBuf>,
+    /// A directory on a file system in memory, for secrets and tokens. Default: one under `/dev/shm` where there is such.
+    pub memory_dir: Option<PathBuf>,
     /// Pods at a time; more are rejected with reason `OutOfpods`. Default: 10,000.
     pub pods_max: u32,
     /// Containers that are being started at a time; more wait. Default: 64.
@@ -69,6 +73,8 @@ impl AgentConfig {
             resources: HostResources::detect(&data_dir),
             data_dir,
             labels: BTreeMap::new(),
+            host_paths: Vec::new(),
+            memory_dir: None,
             pods_max: 10_000,
             starts_max: 64,
             lease_renew_period: Duration::from_secs(10),

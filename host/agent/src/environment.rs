@@ -3,11 +3,14 @@
 //! Two steps: [`needs`] names the ConfigMaps and Secrets that a container wants, [`build`] makes the variables of what
 //! was found. The second is pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use coracle_control_api::quantity::Quantity;
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, Pod, ResourceFieldSelector};
+
+use crate::references::Data;
 
 /// A ConfigMap or a Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,7 +20,7 @@ pub(crate) enum SourceKind {
 }
 
 impl SourceKind {
-    fn not_found(self, name: &str) -> String {
+    pub(crate) fn not_found(self, name: &str) -> String {
         match self {
             Self::ConfigMap => format!("configmap \"{name}\" not found"),
             Self::Secret => format!("secret \"{name}\" not found"),
@@ -36,7 +39,7 @@ impl SourceKind {
 /// A ConfigMap or Secret of the pod's namespace, by name.
 pub(crate) type SourceName = (SourceKind, String);
 /// What was found: keys and values; a name that is not in here does not exist.
-pub(crate) type Sources = HashMap<SourceName, BTreeMap<String, Vec<u8>>>;
+pub(crate) type Sources = HashMap<SourceName, Arc<Data>>;
 
 /// What a container may learn of its host and of itself.
 #[derive(Debug, Clone)]
@@ -189,7 +192,7 @@ fn key_value(
     }
 }
 
-fn field_value(pod: &Pod, path: &str, facts: &Facts) -> Result<String, EnvironmentError> {
+pub(crate) fn field_value(pod: &Pod, path: &str, facts: &Facts) -> Result<String, EnvironmentError> {
     let spec = pod.spec.as_ref();
     let value = match path {
         "metadata.name" => pod.metadata.name.clone(),
@@ -221,7 +224,7 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
     path.strip_suffix("']")?.split_once("['")
 }
 
-fn resource_value(
+pub(crate) fn resource_value(
     pod: &Pod,
     container: &Container,
     field: &ResourceFieldSelector,

@@ -14,7 +14,8 @@
 //!   watch.
 //! - `runtime`: what runs containers. The Wasm sandbox is the first of several.
 //! - `programs`: from an image's name to a compiled program, once per digest.
-//! - `environment`, `volumes`: what a container is given. `logs`: what it prints. `events`: what people are told.
+//! - `environment`, `volumes`: what a container is given; `references` watches the ConfigMaps and Secrets for it.
+//!   `logs`: what it prints. `events`: what people are told.
 //! - `node`, `router`: the host as an object, and the host as a server.
 //!
 //! # Invariants
@@ -53,6 +54,7 @@ mod node;
 mod pod;
 mod pods;
 mod programs;
+mod references;
 mod router;
 mod runtime;
 mod volumes;

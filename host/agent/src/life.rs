@@ -32,6 +32,8 @@ use status::{Conditions, Phase};
 
 /// Grace when neither the object nor the request names one: the default of Kubernetes.
 const GRACE_DEFAULT: Duration = Duration::from_secs(30);
+/// What an evicted pod has to end, as upstream has it for local storage.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 /// First and longest wait before the address and the ports of a pod are tried again.
 const SANDBOX_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -48,12 +50,18 @@ pub(crate) enum Input {
     SandboxReady { ip: IpAddr },
     /// The pod got no address, or one of its host ports is taken.
     SandboxFailed { message: String },
+    /// The address and the volumes were given up because the pod ends.
+    SandboxCancelled,
+    /// The pod uses more of the host than it may.
+    Evicted { message: String },
     /// The container runs.
     Started { container: usize, image_id: String, container_id: String },
     /// The container does not run, for the reason given.
     NotStarted { container: usize, failure: StartFailure },
     /// A running container ended.
     Exited { container: usize, exit: Exit },
+    /// What a container was waiting for may be there: its start is tried again.
+    Retry { container: usize },
     /// Time has passed.
     Tick,
 }
@@ -61,8 +69,10 @@ pub(crate) enum Input {
 /// What the driver is asked to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
-    /// Take an address and bind the host ports. Answered by `SandboxReady` or `SandboxFailed`.
+    /// Take an address, bind the host ports, make the volumes. Answered by `SandboxReady` or `SandboxFailed`.
     CreateSandbox,
+    /// Give up making the address and the volumes. Answered by `SandboxCancelled`, or by `SandboxReady` if it was too late.
+    CancelSandbox,
     /// Fetch the image, resolve the environment, start. Answered by `Started` or `NotStarted`; `restart` numbers the runs.
     Start { container: usize, restart: u32 },
     /// Give up a start. Answered by `NotStarted`, or by `Started` if it was too late.
@@ -80,7 +90,8 @@ pub(crate) enum Action {
 /// Why a pod is ending, from weak to strong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
-    DeadlineExceeded,
+    /// The host ends it: its deadline has passed, or it was evicted.
+    Failed,
     Deleted,
     Removed,
 }
@@ -101,7 +112,7 @@ impl Ending {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sandbox {
     Absent,
-    Creating,
+    Creating { cancel_asked: bool },
     Waiting { until: Timestamp },
     Ready,
     Removed,
@@ -184,7 +195,7 @@ impl PodLife {
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         let sandbox = match self.sandbox {
             Sandbox::Waiting { until } => Some(until),
-            Sandbox::Absent | Sandbox::Creating | Sandbox::Ready | Sandbox::Removed => None,
+            Sandbox::Absent | Sandbox::Creating { .. } | Sandbox::Ready | Sandbox::Removed => None,
         };
         let running = self.ending.is_none() && !self.phase.is_terminal();
         let deadline = if running { self.deadline() } else { None };
@@ -239,11 +250,18 @@ impl PodLife {
                 let text = format!("Failed to create pod sandbox: {message}");
                 self.record(EventKind::Warning, "FailedCreatePodSandBox", text, None);
             }
+            Input::SandboxCancelled => self.sandbox = Sandbox::Absent,
+            Input::Evicted { message } => self.apply_evicted(message, now),
             Input::Started { container, image_id, container_id } => {
                 self.apply_started(container, image_id, container_id, now);
             }
             Input::NotStarted { container, failure } => self.apply_not_started(container, failure, now),
             Input::Exited { container, exit } => self.apply_exited(container, exit, now),
+            Input::Retry { container } => {
+                if let Some(life) = self.containers.get_mut(container) {
+                    life.retry_config(now);
+                }
+            }
             Input::Tick => {}
         }
     }
@@ -274,6 +292,14 @@ impl PodLife {
             self.record(EventKind::Warning, reason, message.to_owned(), None);
             self.phase = Phase::Failed;
             self.reason = Some((reason, format!("Pod was rejected: {message}")));
+        }
+    }
+
+    fn apply_evicted(&mut self, message: String, now: Timestamp) {
+        if self.ending.is_none() && !self.phase.is_terminal() {
+            self.record(EventKind::Warning, "Evicted", message.clone(), None);
+            self.reason = Some(("Evicted", message));
+            self.end(Cause::Failed, EVICTION_GRACE, now);
         }
     }
 
@@ -368,7 +394,7 @@ impl PodLife {
 }
 
 /// The container with this index: init containers first, then main ones.
-fn container_at(pod: &Pod, index: usize) -> Option<&Container> {
+pub(crate) fn container_at(pod: &Pod, index: usize) -> Option<&Container> {
     let spec = pod.spec.as_ref()?;
     spec.init_containers.iter().flatten().chain(&spec.containers).nth(index)
 }

@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Shared;
-use crate::life::{Action, Exit, Input, PodLife, StartFailure, elapsed};
+use crate::life::{Action, Exit, FailureKind, Input, PodLife, StartFailure, elapsed};
 use crate::logs::{Log, PodLogs};
 use crate::runtime::Running;
-use crate::volumes;
+use crate::volumes::{Keeper, KeeperConfig};
 use write::Writer;
 
 /// What the API wants of a pod.
@@ -78,10 +78,18 @@ impl PodView {
 
 /// What a task of the pod came to.
 enum Done {
-    Sandbox(Result<(PodNetwork, Vec<PublishedPort>), String>),
+    Sandbox(Result<Sandbox, String>),
+    SandboxCancelled,
     Started(usize, Result<Started, StartFailure>),
     Exited(usize, Exit),
     Stopped,
+}
+
+/// What all containers of a pod share.
+struct Sandbox {
+    network: PodNetwork,
+    ports: Vec<PublishedPort>,
+    keeper: Option<Keeper>,
 }
 
 /// A container that was started.
@@ -113,6 +121,14 @@ pub(crate) struct PodWorker {
     logs: HashMap<usize, Arc<Log>>,
     network: Option<PodNetwork>,
     ports: Vec<PublishedPort>,
+    /// Gives up the making of the address and the volumes.
+    making: CancellationToken,
+    /// Follows what the volumes show; ends with a reason to evict the pod.
+    keeping: JoinSet<String>,
+    /// The newest version of the object, for who keeps the volumes.
+    seen: watch::Sender<Arc<Pod>>,
+    /// Wait for what a container's environment lacks.
+    missing: JoinSet<usize>,
     inputs: VecDeque<Input>,
     writer: Writer,
     /// Counts this pod among those that the host carries.
@@ -134,6 +150,7 @@ impl PodWorker {
             // It was reported by a former process: there is nothing to add.
             writer.assume(&life.status(Timestamp::now()));
         }
+        let seen = watch::Sender::new(Arc::clone(life.pod()));
         drop(life);
         Self {
             shared,
@@ -145,6 +162,10 @@ impl PodWorker {
             logs: HashMap::new(),
             network: None,
             ports: Vec::new(),
+            making: CancellationToken::new(),
+            keeping: JoinSet::new(),
+            seen,
+            missing: JoinSet::new(),
             inputs: VecDeque::from([first]),
             writer,
             place,
@@ -180,7 +201,10 @@ impl PodWorker {
                 // Without a sender the agent is ending, which `stopping` says as well.
                 let desired = if changed.is_ok() { self.desired.borrow_and_update().clone() } else { Desired::Removed };
                 self.inputs.push_back(match desired {
-                    Desired::Pod(pod) => Input::Pod(pod),
+                    Desired::Pod(pod) => {
+                        self.seen.send_replace(Arc::clone(&pod));
+                        Input::Pod(pod)
+                    }
                     Desired::Removed => Input::Removed,
                 });
             }
@@ -188,6 +212,8 @@ impl PodWorker {
                 Ok(done) => self.finish_task(done),
                 Err(error) => tracing::error!(pod = %self.view.key, %error, "a task of a pod ended unexpectedly"),
             },
+            Some(Ok(message)) = self.keeping.join_next() => self.inputs.push_back(Input::Evicted { message }),
+            Some(Ok(container)) = self.missing.join_next() => self.inputs.push_back(Input::Retry { container }),
             () = self.writer.finished() => {}
             () = sleep(wake) => self.inputs.push_back(Input::Tick),
             _ = self.stopping.changed() => {}
@@ -214,6 +240,7 @@ impl PodWorker {
         tracing::trace!(pod = %self.view.key, ?action, "act");
         match action {
             Action::CreateSandbox => self.create_sandbox(),
+            Action::CancelSandbox => self.making.cancel(),
             Action::Start { container, restart } => self.start(container, restart),
             Action::Cancel { container } => {
                 if let Some(token) = self.starts.get(&container) {
@@ -230,6 +257,8 @@ impl PodWorker {
             }
             Action::RemoveSandbox => {
                 self.ports.clear();
+                self.keeping.abort_all();
+                self.missing.abort_all();
                 self.network = None;
                 *lock(&self.view.ip) = None;
                 self.place = None;
@@ -247,27 +276,43 @@ impl PodWorker {
         };
         let wanted = lock(&self.view.life).pod().spec.as_ref().map(|spec| host_ports(&spec.containers));
         let wanted = wanted.unwrap_or_default();
-        if wanted.is_empty() {
-            return self.use_sandbox(network, Vec::new());
+        let keeper = self.keeper(&network);
+        if wanted.is_empty() && keeper.is_none() {
+            return self.use_sandbox(Sandbox { network, ports: Vec::new(), keeper });
         }
         let shared = Arc::clone(&self.shared);
+        self.making = CancellationToken::new();
+        let making = self.making.clone();
         self.tasks.spawn(async move {
-            let mut ports = Vec::new();
-            for port in wanted {
-                match publish(&shared, &network, &port).await {
-                    Ok(published) => ports.push(published),
-                    Err(message) => return Done::Sandbox(Err(message)),
-                }
+            tokio::select! {
+                // Dropped, it gives back the ports, and what it wrote goes with the pod.
+                biased;
+                made = make_sandbox(&shared, network, wanted, keeper) => Done::Sandbox(made),
+                () = making.cancelled() => Done::SandboxCancelled,
             }
-            Done::Sandbox(Ok((network, ports)))
         });
     }
 
-    fn use_sandbox(&mut self, network: PodNetwork, ports: Vec<PublishedPort>) {
+    fn keeper(&self, network: &PodNetwork) -> Option<Keeper> {
+        Keeper::new(KeeperConfig {
+            shared: Arc::clone(&self.shared),
+            key: self.view.key.clone(),
+            about: self.reference(),
+            facts: self.shared.facts(network.ip()),
+            space: self.shared.space.pod(&self.view.key.uid),
+            pod: self.seen.subscribe(),
+        })
+    }
+
+    fn use_sandbox(&mut self, sandbox: Sandbox) {
+        let Sandbox { network, ports, keeper } = sandbox;
         let ip = network.ip();
         *lock(&self.view.ip) = Some(ip);
         self.network = Some(network);
         self.ports = ports;
+        if let Some(keeper) = keeper {
+            self.keeping.spawn(keeper.keep());
+        }
         self.inputs.push_back(Input::SandboxReady { ip });
     }
 
@@ -298,13 +343,17 @@ impl PodWorker {
 
     fn finish_task(&mut self, done: Done) {
         let input = match done {
-            Done::Sandbox(Ok((network, ports))) => return self.use_sandbox(network, ports),
+            Done::Sandbox(Ok(sandbox)) => return self.use_sandbox(sandbox),
+            Done::SandboxCancelled => Input::SandboxCancelled,
             Done::Sandbox(Err(message)) => Input::SandboxFailed { message },
             Done::Started(container, started) => {
                 self.starts.remove(&container);
                 match started {
                     Ok(started) => self.keep(container, started),
-                    Err(failure) => Input::NotStarted { container, failure },
+                    Err(failure) => {
+                        self.await_missing(container, &failure);
+                        Input::NotStarted { container, failure }
+                    }
                 }
             }
             Done::Exited(container, exit) => {
@@ -327,6 +376,31 @@ impl PodWorker {
         Input::Started { container, image_id, container_id }
     }
 
+    /// Sees to it that a container whose environment lacks something is tried again as soon as that is there.
+    fn await_missing(&mut self, container: usize, failure: &StartFailure) {
+        if failure.kind != FailureKind::Config {
+            return;
+        }
+        let pod = Arc::clone(lock(&self.view.life).pod());
+        let Some(names) = crate::life::container_at(&pod, container).map(crate::environment::needs) else { return };
+        let (shared, namespace) = (Arc::clone(&self.shared), self.view.key.namespace.clone());
+        let watched: Vec<_> = names.iter().map(|name| shared.references.watch(&namespace, name)).collect();
+        if watched.is_empty() {
+            return;
+        }
+        self.missing.spawn(async move {
+            let mut changes = Vec::new();
+            for reference in &watched {
+                let mut known = reference.subscribe();
+                reference.read().await;
+                known.mark_unchanged();
+                changes.push(async move { known.changed().await }.boxed());
+            }
+            let _which = futures::future::select_all(changes).await;
+            container
+        });
+    }
+
     fn write(&mut self) {
         let mut life = lock(&self.view.life);
         if life.is_removed() {
@@ -339,18 +413,19 @@ impl PodWorker {
     }
 
     /// The pod is gone: so is all it has left on the disk.
-    async fn clean_up(self) {
+    async fn clean_up(mut self) {
+        self.keeping.shutdown().await;
         let (logs, store) = (self.view.logs.clone(), self.shared.logs.clone());
-        let volumes = volumes::pod_directory(&self.shared.config.data_dir, &self.view.key.uid);
+        let space = self.shared.space.pod(&self.view.key.uid);
         let removed = tokio::task::spawn_blocking(move || {
             store.remove(&logs);
-            std::fs::remove_dir_all(volumes)
+            space.remove()
         });
         match removed.await {
-            Ok(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+            Ok(Err(error)) => {
                 tracing::warn!(pod = %self.view.key, %error, "the volumes of a pod could not be removed");
             }
-            Ok(_) => {}
+            Ok(Ok(())) => {}
             Err(error) => tracing::error!(pod = %self.view.key, %error, "cleaning up after a pod failed"),
         }
     }
@@ -365,6 +440,7 @@ impl PodWorker {
         }
         while stops.join_next().await.is_some() {}
         self.tasks.shutdown().await;
+        self.keeping.shutdown().await;
         self.logs.values().for_each(|log| log.end());
         lock(&self.view.running).clear();
     }
@@ -409,6 +485,22 @@ fn host_ports(containers: &[Container]) -> Vec<HostPort> {
         })
     };
     ports.filter_map(host_port).collect()
+}
+
+async fn make_sandbox(
+    shared: &Shared,
+    network: PodNetwork,
+    wanted: Vec<HostPort>,
+    mut keeper: Option<Keeper>,
+) -> Result<Sandbox, String> {
+    let mut ports = Vec::new();
+    for port in wanted {
+        ports.push(publish(shared, &network, &port).await?);
+    }
+    if let Some(keeper) = &mut keeper {
+        keeper.set_up().await;
+    }
+    Ok(Sandbox { network, ports, keeper })
 }
 
 async fn publish(shared: &Shared, network: &PodNetwork, port: &HostPort) -> Result<PublishedPort, String> {

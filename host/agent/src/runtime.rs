@@ -6,7 +6,9 @@
 
 mod wasm;
 
+use std::error::Error;
 use std::fmt;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub(crate) struct ContainerSpec {
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) mounts: Vec<Mount>,
+    /// Directories that the mounts name; held while the container runs.
+    pub(crate) handles: Vec<Arc<File>>,
     pub(crate) limits: Limits,
     pub(crate) network: PodNetwork,
     pub(crate) http_port: u16,
@@ -42,6 +46,20 @@ pub(crate) fn arguments(program: &str, command: Vec<String>, args: Vec<String>) 
     let mut all = if command.is_empty() { vec![program.to_owned()] } else { command };
     all.extend(args);
     all
+}
+
+/// An error with its sources, each said once.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// A kind of container.

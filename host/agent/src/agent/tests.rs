@@ -1,5 +1,6 @@
 mod api;
 mod containers;
+mod volumes;
 mod wasm;
 
 use std::time::Instant;
@@ -33,7 +34,12 @@ impl Host {
 
     async fn start_on(api: Api, directory: Arc<tempfile::TempDir>) -> Self {
         let containers = Arc::new(Containers::default());
-        let config = AgentConfig { pods_max: 20, ..AgentConfig::new("n1", directory.path()) };
+        let config = AgentConfig {
+            pods_max: 20,
+            host_paths: vec![directory.path().join("shared")],
+            memory_dir: Some(directory.path().join("memory")),
+            ..AgentConfig::new("n1", directory.path())
+        };
         let network = Network::new(NetworkConfig::default());
         let runtime: Arc<dyn Runtime> = Arc::clone(&containers) as _;
         let agent = Agent::start_with(config, api.client(), runtime, network).await.unwrap();
@@ -387,14 +393,14 @@ async fn a_volume_that_is_not_supported_is_named() {
     let host = Host::start().await;
     let spec = json!({
         "containers": [{ "name": "c", "image": "run", "volumeMounts": [{ "name": "data", "mountPath": "/data" }] }],
-        "volumes": [{ "name": "data", "hostPath": { "path": "/" } }],
+        "volumes": [{ "name": "data", "nfs": { "server": "files", "path": "/" } }],
     });
     host.bind("web", &spec);
     let status =
         host.wait("web", |status| status["containerStatuses"][0]["state"]["waiting"]["message"].is_string()).await;
     let waiting = &status["containerStatuses"][0]["state"]["waiting"];
     assert_eq!(waiting["reason"], "CreateContainerConfigError");
-    assert_eq!(waiting["message"], "volume \"data\" is of type hostPath, which this host does not support yet");
+    assert_eq!(waiting["message"], "volume \"data\" is of type nfs, which this host does not support yet");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

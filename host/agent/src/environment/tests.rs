@@ -27,7 +27,7 @@ fn pod(container: &Value) -> Pod {
 
 fn sources() -> Sources {
     let data = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect()
+        Arc::new(pairs.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect())
     };
     HashMap::from([
         ((SourceKind::ConfigMap, "settings".to_owned()), data(&[("COLOR", "blue"), ("SIZE", "9"), ("bad=key", "z")])),

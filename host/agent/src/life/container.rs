@@ -230,6 +230,13 @@ impl ContainerLife {
         }
     }
 
+    /// What its specification names has changed: a start that failed for it is due now.
+    pub(super) fn retry_config(&mut self, now: Timestamp) {
+        if let State::Waiting { reason: "CreateContainerConfigError", until, .. } = &mut self.state {
+            *until = now;
+        }
+    }
+
     /// The start failed: when to try again, and what to tell.
     pub(super) fn fail_start(&mut self, failure: StartFailure, ending: bool, now: Timestamp) -> Vec<EventText> {
         if ending || failure.kind == FailureKind::Cancelled {

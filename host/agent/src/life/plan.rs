@@ -17,13 +17,13 @@ impl PodLife {
         match self.sandbox {
             Sandbox::Absent => self.create_sandbox(),
             Sandbox::Waiting { until } if until <= now => self.create_sandbox(),
-            Sandbox::Waiting { .. } | Sandbox::Creating | Sandbox::Removed => {}
+            Sandbox::Waiting { .. } | Sandbox::Creating { .. } | Sandbox::Removed => {}
             Sandbox::Ready => self.plan_containers(now),
         }
     }
 
     fn create_sandbox(&mut self) {
-        self.sandbox = Sandbox::Creating;
+        self.sandbox = Sandbox::Creating { cancel_asked: false };
         self.actions.push(Action::CreateSandbox);
     }
 
@@ -34,7 +34,7 @@ impl PodLife {
             self.reason = Some(("DeadlineExceeded", message.to_owned()));
             self.record(EventKind::Normal, "DeadlineExceeded", message.to_owned(), None);
             let grace = self.grace_of_spec();
-            self.end(Cause::DeadlineExceeded, grace, now);
+            self.end(Cause::Failed, grace, now);
         }
     }
 
@@ -109,7 +109,13 @@ impl PodLife {
                 active |= self.containers[index].is_active();
             }
         }
-        if active || self.containers.iter().any(ContainerLife::is_active) || self.sandbox == Sandbox::Creating {
+        if let Sandbox::Creating { cancel_asked } = &mut self.sandbox {
+            if !std::mem::replace(cancel_asked, true) {
+                self.actions.push(Action::CancelSandbox);
+            }
+            return;
+        }
+        if active || self.containers.iter().any(ContainerLife::is_active) {
             return;
         }
         self.remove_sandbox();
@@ -117,7 +123,7 @@ impl PodLife {
         if !self.phase.is_terminal() {
             let completed = self.containers.iter().filter(|life| life.kind == Kind::Main);
             let succeeded = completed.map(ContainerLife::exited_with).all(|code| code == Some(0));
-            let deadline = ending.cause == Cause::DeadlineExceeded || self.reason.is_some();
+            let deadline = ending.cause == Cause::Failed || self.reason.is_some();
             self.phase = if succeeded && !deadline { Phase::Succeeded } else { Phase::Failed };
         }
         if ending.cause == Cause::Deleted && !self.finalizing {

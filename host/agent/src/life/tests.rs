@@ -557,7 +557,7 @@ impl World {
                     assert!(self.sandbox_removed && self.deletion.is_some());
                     assert!(!std::mem::replace(&mut self.finalized, true));
                 }
-                Action::CreateSandbox | Action::Record(_) => unreachable!(),
+                Action::CreateSandbox | Action::CancelSandbox | Action::Record(_) => unreachable!(),
             }
         }
         let phase = self.story.status()["phase"].clone();

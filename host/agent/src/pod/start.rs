@@ -7,16 +7,14 @@ use coracle_control_api::quantity::Quantity;
 use coracle_host_image::PullPolicy;
 use coracle_host_network::PodNetwork;
 use coracle_host_sandbox::Limits;
-use k8s_openapi::api::core::v1::{ConfigMap, Container, ObjectReference, Pod, Secret};
-use kube::Api;
+use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 
 use super::{PodView, Started};
 use crate::agent::Shared;
-use crate::deadline::in_time;
-use crate::environment::{self, Facts, SourceKind, SourceName, Sources};
+use crate::environment::{self, Sources};
 use crate::life::{EventKind, FailureKind, PodEvent, StartFailure};
-use crate::runtime::{ContainerSpec, Prepared};
-use crate::volumes;
+use crate::runtime::{ContainerSpec, Prepared, chain};
+use crate::volumes::{Mounted, Mounting};
 
 /// The resource that limits the fuel of a container's whole life.
 const FUEL_RESOURCE: &str = "coracle.dev/fuel";
@@ -80,18 +78,13 @@ impl Start {
     async fn environment(&self, container: &Container) -> Result<Vec<(String, String)>, StartFailure> {
         let mut sources = Sources::new();
         for name in environment::needs(container) {
-            if let Some(data) = self.fetch(&name).await? {
+            let found = self.shared.references.get(&self.view.key.namespace, &name).await;
+            let found = found.map_err(|error| config_failure(&format!("{} cannot be read: {error}", name.1)))?;
+            if let Some(data) = found {
                 sources.insert(name, data);
             }
         }
-        let resources = &self.shared.config.resources;
-        let facts = Facts {
-            pod_ip: self.network.ip(),
-            host_ip: self.shared.config.host_address,
-            cpu_millis: resources.cpu_millis - resources.cpu_millis_reserved.min(resources.cpu_millis),
-            memory_bytes: resources.memory_bytes - resources.memory_bytes_reserved.min(resources.memory_bytes),
-            storage_bytes: resources.storage_bytes,
-        };
+        let facts = self.shared.facts(self.network.ip());
         let mut environment = environment::build(&self.pod, container, &facts, &sources);
         if let Ok(variables) = &mut environment
             && !variables.iter().any(|(name, _)| name == "HOSTNAME")
@@ -103,27 +96,6 @@ impl Start {
         environment.map_err(|error| config_failure(&error))
     }
 
-    /// The contents of a ConfigMap or a Secret; `None` if there is none of that name.
-    async fn fetch(
-        &self,
-        (kind, name): &SourceName,
-    ) -> Result<Option<std::collections::BTreeMap<String, Vec<u8>>>, StartFailure> {
-        let (client, namespace) = (self.shared.client.clone(), &self.view.key.namespace);
-        let found = match kind {
-            SourceKind::ConfigMap => {
-                let found = in_time(Api::<ConfigMap>::namespaced(client, namespace).get_opt(name)).await;
-                found.map(|map| map.map(config_map_data))
-            }
-            SourceKind::Secret => {
-                let found = in_time(Api::<Secret>::namespaced(client, namespace).get_opt(name)).await;
-                let bytes =
-                    |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
-                found.map(|secret| secret.map(|secret| bytes(secret).collect()))
-            }
-        };
-        found.map_err(|error| config_failure(&format!("{name} cannot be read: {error}")))
-    }
-
     fn start(
         &self,
         container: &Container,
@@ -131,8 +103,14 @@ impl Start {
         env: Vec<(String, String)>,
     ) -> Result<Started, StartFailure> {
         let key = &self.view.key;
-        let directory = volumes::pod_directory(&self.shared.config.data_dir, &key.uid);
-        let mounts = volumes::mounts(&self.pod, container, &directory).map_err(|error| config_failure(&error))?;
+        let mounting = Mounting {
+            pod: &self.pod,
+            container,
+            space: &self.shared.space.pod(&key.uid),
+            host_paths: &self.shared.config.host_paths,
+            env: &env,
+        };
+        let Mounted { mounts, handles } = mounting.mounts().map_err(|error| config_failure(&chain(&error)))?;
         let log =
             self.shared.logs.start(&self.view.logs, &container.name, self.restart).map_err(|error| StartFailure {
                 kind: FailureKind::Run,
@@ -144,6 +122,7 @@ impl Start {
             args: environment::expand_all(container.args.as_ref(), &env),
             env,
             mounts,
+            handles,
             limits: limits(container),
             network: self.network.clone(),
             http_port: http_port(container),
@@ -180,12 +159,6 @@ impl Start {
         let field_path = Some(format!("spec.{list}{{{}}}", container.name));
         self.shared.events.record(self.about.clone(), PodEvent { kind, reason, message, field_path });
     }
-}
-
-fn config_map_data(map: ConfigMap) -> std::collections::BTreeMap<String, Vec<u8>> {
-    let text = map.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.into_bytes()));
-    let binary = map.binary_data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
-    text.chain(binary).collect()
 }
 
 fn limits(container: &Container) -> Limits {

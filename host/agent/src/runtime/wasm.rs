@@ -1,13 +1,13 @@
 //! Wasm containers: the sandbox behind the agent's [`Runtime`].
 
-use std::error::Error;
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_host_image::{Image, PullError, PullPolicy};
 use coracle_host_sandbox::{Container, ContainerConfig, Engine, ExitReport, Output, Program, ProgramKind, StartError};
 
-use super::{ContainerSpec, Prepared, Running, Runtime, arguments};
+use super::{ContainerSpec, Prepared, Running, Runtime, arguments, chain};
 use crate::life::{Exit, FailureKind, StartFailure};
 use crate::logs::LogStream;
 use crate::programs::{BuildProgramError, ProgramCache, ProgramError};
@@ -60,20 +60,6 @@ fn refused(error: &ProgramError, image: &str) -> StartFailure {
     StartFailure { kind, message }
 }
 
-/// An error with its sources, each said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 struct WasmProgram {
     engine: Engine,
     image: Image,
@@ -113,7 +99,7 @@ impl Prepared for WasmProgram {
         };
         let started = self.engine.start(&self.program, config);
         let container = started.map_err(|error| StartFailure { kind: kind_of(&error), message: chain(&error) })?;
-        Ok(Arc::new(WasmContainer { container }))
+        Ok(Arc::new(WasmContainer { container, _handles: spec.handles }))
     }
 }
 
@@ -129,6 +115,8 @@ fn kind_of(error: &StartError) -> FailureKind {
 
 struct WasmContainer {
     container: Container,
+    /// An instance opens its directories when it begins, and a handler has many instances.
+    _handles: Vec<Arc<File>>,
 }
 
 #[async_trait::async_trait]

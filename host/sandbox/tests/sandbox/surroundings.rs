@@ -85,6 +85,64 @@ async fn no_path_leads_out_of_a_mount() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_changes_all_the_time_leads_nowhere_else() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    for (directory, text) in [(&inner.join("good"), "inside"), (&outer.path().join("evil"), "outside")] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("file"), text).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    let (link, next) = (inner.join("link"), inner.join("next"));
+    let swap = || {
+        for target in ["good", "../evil", "good", "/proc/self/cwd"].into_iter().cycle() {
+            std::os::unix::fs::symlink(target, &next).unwrap();
+            fs::rename(&next, &link).unwrap();
+            if done.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    };
+    let ran = std::thread::scope(|threads| {
+        threads.spawn(swap);
+        let args = ["race", "/data/link/file", "5000"];
+        let run = run_file(guests::PRINTER, &args, |config| config.mounts = mount(&inner, "/data", false));
+        let ran = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(run));
+        done.store(true, Ordering::Relaxed);
+        ran
+    });
+    assert_eq!(ran.stdout, "1 kept, 0 escaped\n", "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_hard_link_makes_nothing_writable_that_was_read_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let (secret, scratch) = (directory.path().join("secret"), directory.path().join("scratch"));
+    fs::create_dir(&secret).unwrap();
+    fs::create_dir(&scratch).unwrap();
+    fs::write(secret.join("key"), "s").unwrap();
+    let mounts =
+        || [mount(&secret, "/secret", true), mount(&scratch, "/scratch", false)].into_iter().flatten().collect();
+    for args in [["link", "/secret/key", "/scratch/key"], ["link", "/scratch/../secret/key", "/scratch/key"]] {
+        let ran = run_file(guests::PRINTER, &args, |config| config.mounts = mounts()).await;
+        assert_ne!(ran.report.code, 0, "{args:?}");
+    }
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_mounted_proc_does_not_open_the_host() {
+    for path in ["/proc/self/root/etc/passwd", "/proc/self/cwd/Cargo.toml", "/proc/1/root/etc/passwd"] {
+        let mounts = mount(Path::new("/proc"), "/proc", true);
+        let ran = run_file(guests::PRINTER, &["read", path], |config| config.mounts = mounts).await;
+        assert_ne!(ran.report.code, 0, "{path} can be read: {}", ran.stdout);
+    }
+}
+
 #[tokio::test]
 async fn without_mounts_there_are_no_files() {
     let ran = run_file(guests::PRINTER, &["list", "/"], |_| {}).await;

@@ -28,6 +28,8 @@ struct State_ {
     writes: Vec<(String, Path, Value)>,
     /// How many of the next status writes fail.
     failures: usize,
+    /// What tokens are issued, if any.
+    tokens: Option<String>,
 }
 
 impl Api {
@@ -67,6 +69,10 @@ impl Api {
 
     pub(super) fn fail_status_writes(&self, count: usize) {
         self.state.lock().unwrap().failures = count;
+    }
+
+    pub(super) fn issue_tokens(&self, text: &str) {
+        self.state.lock().unwrap().tokens = Some(text.to_owned());
     }
 
     /// The bodies of the writes whose method and path are these.
@@ -117,6 +123,10 @@ async fn serve(
             Some(object) => answer(StatusCode::OK, &object),
             None => failure(StatusCode::NOT_FOUND, "NotFound"),
         },
+        Method::POST if path.ends_with("/token") => match api.state.lock().unwrap().tokens.clone() {
+            Some(token) => answer(StatusCode::CREATED, &issued(&body, &token)),
+            None => failure(StatusCode::NOT_FOUND, "NotFound"),
+        },
         Method::POST => {
             let mut object = body;
             object["metadata"]["uid"] = format!("uid-of-{path}").into();
@@ -137,6 +147,17 @@ async fn serve(
         },
         _ => failure(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
     }
+}
+
+/// A token that holds for as long as was asked.
+fn issued(request: &Value, token: &str) -> Value {
+    let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap();
+    let until = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+    let mut answer = request.clone();
+    answer["apiVersion"] = "authentication.k8s.io/v1".into();
+    answer["kind"] = "TokenRequest".into();
+    answer["status"] = json!({ "token": token, "expirationTimestamp": crate::life::time(until) });
+    answer
 }
 
 fn patch(api: &Api, path: &str, body: &Value) -> Response<Body> {

@@ -43,7 +43,8 @@ impl WasmHost {
         let engine = Engine::new(EngineConfig { containers_max: 50, ..EngineConfig::default() }).unwrap();
         let programs = ProgramCache::new(images, artifacts, engine);
         let api = Api::new();
-        let config = AgentConfig::new("n1", directory.path());
+        let memory_dir = Some(directory.path().join("memory"));
+        let config = AgentConfig { memory_dir, ..AgentConfig::new("n1", directory.path()) };
         let network = Network::new(NetworkConfig::default());
         let agent = Agent::start(config, api.client(), programs, network).await.unwrap();
         agent.ready().await;
