@@ -89,7 +89,7 @@ enum Done {
 struct Sandbox {
     network: PodNetwork,
     ports: Vec<PublishedPort>,
-    keeper: Option<Keeper>,
+    keeper: Option<Box<Keeper>>,
 }
 
 /// A container that was started.
@@ -293,15 +293,16 @@ impl PodWorker {
         });
     }
 
-    fn keeper(&self, network: &PodNetwork) -> Option<Keeper> {
-        Keeper::new(KeeperConfig {
+    fn keeper(&self, network: &PodNetwork) -> Option<Box<Keeper>> {
+        let keeper = Keeper::new(KeeperConfig {
             shared: Arc::clone(&self.shared),
             key: self.view.key.clone(),
             about: self.reference(),
             facts: self.shared.facts(network.ip()),
             space: self.shared.space.pod(&self.view.key.uid),
             pod: self.seen.subscribe(),
-        })
+        });
+        keeper.map(Box::new)
     }
 
     fn use_sandbox(&mut self, sandbox: Sandbox) {
@@ -491,7 +492,7 @@ async fn make_sandbox(
     shared: &Shared,
     network: PodNetwork,
     wanted: Vec<HostPort>,
-    mut keeper: Option<Keeper>,
+    mut keeper: Option<Box<Keeper>>,
 ) -> Result<Sandbox, String> {
     let mut ports = Vec::new();
     for port in wanted {

@@ -81,7 +81,7 @@ const SWEEP_MIN: usize = 64;
 
 impl References {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client: client, live: Mutex::default() }
+        Self { client, live: Mutex::default() }
     }
 
     /// The watch of an object, begun if nobody has it yet.

@@ -180,10 +180,8 @@ impl Keeper {
                 checked.map_err(failed)?;
             }
             for name in render::needs(volume) {
-                if !objects.contains_key(&name) {
-                    let found = self.read(&name).await.map_err(failed)?;
-                    objects.insert(name, found);
-                }
+                let found = self.read(&name).await.map_err(failed)?;
+                objects.insert(name, found);
             }
             for spec in render::tokens(volume) {
                 self.fetch_token(&pod, &spec, now).await.map_err(failed)?;
