@@ -50,6 +50,14 @@ pub(crate) fn value_answer(code: u16, value: &Value, agreed: Negotiated) -> Resp
     }
 }
 
+/// An answer whose fields keep the order of a struct, wherever it is text.
+pub(crate) fn ordered_answer(code: u16, value: &impl serde::Serialize, agreed: Negotiated) -> Response {
+    match agreed.encoding {
+        Encoding::Protobuf => value_answer(code, &serde_json::to_value(value).unwrap_or_default(), agreed),
+        other => raw(code, content_type(other), encode_text(value, other)),
+    }
+}
+
 /// An answer with bytes that are compact JSON already; they are encoded again only where JSON is not what was agreed.
 pub(crate) fn json_answer(code: u16, json: Vec<u8>, agreed: Negotiated) -> Response {
     match agreed.encoding {

@@ -10,9 +10,10 @@ use coracle_control_api::kind::{Kind, Subresource, Verb};
 use coracle_control_api::status::Status;
 use http::header::{ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use ring::digest::{SHA256, digest};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::answer::{page_not_found, raw, value_answer};
+use crate::answer::{ordered_answer, page_not_found, raw, value_answer};
 use crate::call::Call;
 use crate::negotiation::{Messages, aggregated_discovery};
 
@@ -102,59 +103,87 @@ pub(super) fn resources(call: &Call, group: &str, version: &str) -> Result<Respo
     if !catalog.has_version(group, version) {
         return if group.is_empty() { Err(Status::unknown_resource()) } else { Ok(page_not_found()) };
     }
-    let mut resources: Vec<(String, Value)> = Vec::new();
+    let mut resources = Vec::new();
     for kind in catalog.kinds().iter().filter(|kind| kind.group == group && kind.version == version) {
         if !kind.verbs.is_empty() {
-            resources.push((kind.plural.to_string(), resource_body(kind)));
+            resources.push(ApiResource::of_kind(kind));
         }
-        for subresource in &kind.subresources {
-            let name = format!("{}/{}", kind.plural, subresource.name);
-            let body = subresource_body(kind, subresource, &name);
-            resources.push((name, body));
-        }
+        resources.extend(kind.subresources.iter().map(|subresource| ApiResource::of_subresource(kind, subresource)));
     }
-    resources.sort_by(|one, other| one.0.cmp(&other.0));
-    let resources: Vec<Value> = resources.into_iter().map(|(_, body)| body).collect();
-    let mut body = Map::new();
-    body.insert("kind".to_owned(), json!("APIResourceList"));
-    if group.is_empty() {
-        body.insert("groupVersion".to_owned(), json!(version));
-    } else {
+    resources.sort_by(|one, other| one.name.cmp(&other.name));
+    let body = ApiResourceList {
+        kind: "APIResourceList",
         // Upstream leaves the list's own version out for the core group only.
-        body.insert("apiVersion".to_owned(), json!("v1"));
-        body.insert("groupVersion".to_owned(), json!(format!("{group}/{version}")));
-    }
-    body.insert("resources".to_owned(), Value::Array(resources));
-    Ok(value_answer(200, &Value::Object(body), call.negotiate(Messages::Object)?))
+        api_version: if group.is_empty() { "" } else { "v1" },
+        group_version: if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") },
+        resources,
+    };
+    Ok(ordered_answer(200, &body, call.negotiate(Messages::Object)?))
 }
 
-fn resource_body(kind: &Kind) -> Value {
-    let mut body = Map::new();
-    body.insert("name".to_owned(), json!(kind.plural));
-    body.insert("singularName".to_owned(), json!(kind.singular));
-    body.insert("namespaced".to_owned(), json!(kind.namespaced));
-    body.insert("kind".to_owned(), json!(kind.kind));
-    body.insert("verbs".to_owned(), verbs(&kind.verbs));
-    insert_names(&mut body, kind);
-    if kind.allows(Verb::Watch) {
-        body.insert("storageVersionHash".to_owned(), json!(storage_version_hash(kind)));
-    }
-    Value::Object(body)
+// The fields come in the order of upstream's Go structs: kubectl's own tests look for pieces of this text.
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiResourceList<'a> {
+    kind: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    api_version: &'static str,
+    group_version: String,
+    resources: Vec<ApiResource<'a>>,
 }
 
-fn subresource_body(kind: &Kind, subresource: &Subresource, name: &str) -> Value {
-    let mut body = Map::new();
-    body.insert("name".to_owned(), json!(name));
-    body.insert("singularName".to_owned(), json!(""));
-    body.insert("namespaced".to_owned(), json!(kind.namespaced));
-    body.insert("kind".to_owned(), json!(subresource.kind));
-    body.insert("verbs".to_owned(), verbs(&subresource.verbs));
-    for (key, value) in [("group", &subresource.group), ("version", &subresource.version)] {
-        if !value.is_empty() {
-            body.insert(key.to_owned(), json!(value));
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiResource<'a> {
+    name: String,
+    singular_name: &'a str,
+    namespaced: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'a str,
+    kind: &'a str,
+    verbs: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    short_names: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    categories: Value,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    storage_version_hash: String,
+}
+
+impl<'a> ApiResource<'a> {
+    fn of_kind(kind: &'a Kind) -> Self {
+        let names = |names: Value| if names.as_array().is_none_or(Vec::is_empty) { Value::Null } else { names };
+        Self {
+            name: kind.plural.to_string(),
+            singular_name: &kind.singular,
+            namespaced: kind.namespaced,
+            group: "",
+            version: "",
+            kind: &kind.kind,
+            verbs: verbs(&kind.verbs),
+            short_names: names(json!(kind.short_names)),
+            categories: names(json!(kind.categories)),
+            storage_version_hash: if kind.allows(Verb::Watch) { storage_version_hash(kind) } else { String::new() },
         }
     }
-    Value::Object(body)
+
+    fn of_subresource(kind: &Kind, subresource: &'a Subresource) -> Self {
+        Self {
+            name: format!("{}/{}", kind.plural, subresource.name),
+            singular_name: "",
+            namespaced: kind.namespaced,
+            group: &subresource.group,
+            version: &subresource.version,
+            kind: &subresource.kind,
+            verbs: verbs(&subresource.verbs),
+            short_names: Value::Null,
+            categories: Value::Null,
+            storage_version_hash: String::new(),
+        }
+    }
 }
 
 fn insert_names(body: &mut Map<String, Value>, kind: &Kind) {
