@@ -10,7 +10,7 @@ DEMO_FLAGS ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: targets
 targets: ## Add the WebAssembly targets that guests are built for
@@ -45,6 +45,12 @@ REFERENCE ?= ../shared/reference
 .PHONY: test-reference
 test-reference: release ## Compare the API with the recorded answers of a real server
 	tests/reference.sh $(CARGO_TARGET_DIR)/release/coracle $(REFERENCE)
+
+# Which kubectl programs: KUBECTLS="kubectl.1.27 kubectl.1.33"; which clients: CLIENTS="kubectl python".
+CLIENTS ?= kubectl python node
+.PHONY: test-clients
+test-clients: release ## Run batteries of kubectl, the Python and the Node client, fetched from their registries
+	tests/clients/run.sh $(CARGO_TARGET_DIR)/release/coracle $(CARGO_TARGET_DIR)/wasm32-wasip2/release/hello_http.wasm $(CLIENTS)
 
 .PHONY: lint
 lint: ## Formatting and lints, as CI checks them
