@@ -27,6 +27,7 @@
 mod config;
 
 mod events;
+mod hash;
 mod informer;
 mod kind;
 mod meta;
@@ -38,6 +39,7 @@ mod worker;
 mod workload;
 mod writes;
 
+mod deployment;
 mod event_expiry;
 mod namespace;
 mod node_lifecycle;
@@ -95,6 +97,7 @@ impl Controllers {
         owner_garbage::start(&context, &mut tasks, &stopped);
         volume_protection::start(&context, &mut tasks, &stopped);
         event_expiry::start(&context, &mut tasks, &stopped);
+        deployment::start(&context, &mut tasks, &stopped);
         replica_set::start(&context, &mut tasks, &stopped);
         context.observed.watch_all(&context.requests.client(), &mut tasks, &stopped);
         Self { tasks, stop }

@@ -4,6 +4,7 @@
 mod controllers {
     mod cluster;
 
+    mod deployments;
     mod garbage;
     mod namespaces;
     mod nodes;

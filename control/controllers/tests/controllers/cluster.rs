@@ -8,12 +8,13 @@ use coracle_control_controllers::{Controllers, ControllersConfig};
 use coracle_control_store::{Store, StoreConfig};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// Far above what anything here takes, so that a slow machine fails no test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,9 +82,32 @@ where
 
 /// Says of a pod what its host would say.
 pub(crate) async fn mark_ready(pods: &Api<Pod>, name: &str) {
+    pods.patch_status(name, &PatchParams::default(), &running_and_ready()).await.unwrap();
+}
+
+fn running_and_ready() -> Patch<Value> {
     let condition = json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-    let status =
-        json!({"phase": "Running", "podIP": "100.64.0.1", "podIPs": [{"ip": "100.64.0.1"}], "conditions": [condition]});
-    let patch = Patch::Strategic(json!({"status": status}));
-    pods.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+    let addresses = json!([{"ip": "100.64.0.1"}]);
+    let status = json!({"phase": "Running", "podIP": "100.64.0.1", "podIPs": addresses, "conditions": [condition]});
+    Patch::Strategic(json!({"status": status}))
+}
+
+/// A host that makes every pod ready as soon as it sees it, until the answer is dropped.
+pub(crate) fn keep_ready(pods: Api<Pod>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            for pod in pods.list(&ListParams::default()).await.unwrap().items {
+                let status = pod.status.unwrap_or_default();
+                if status.phase.as_deref() == Some("Pending") && pod.metadata.deletion_timestamp.is_none() {
+                    // The pod may be gone by now.
+                    let _ = pods
+                        .patch_status(&pod.metadata.name.unwrap(), &PatchParams::default(), &running_and_ready())
+                        .await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    tasks
 }
