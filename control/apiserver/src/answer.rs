@@ -150,14 +150,18 @@ pub(crate) fn add_warnings(answer: &mut Response, warnings: &[String]) {
     }
 }
 
-/// Compresses an answer of known size where that pays and the client takes it.
-pub(crate) async fn compress(answer: Response, request_headers: &HeaderMap, bytes_min: usize) -> Response {
-    let takes_gzip = request_headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
+/// Whether the client takes compressed answers.
+pub(crate) fn takes_gzip(request_headers: &HeaderMap) -> bool {
+    request_headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
         let text = value.to_str().unwrap_or_default();
         text.split(',').any(|clause| clause.split(';').next().unwrap_or_default().trim() == "gzip")
-    });
+    })
+}
+
+/// Compresses an answer of known size where that pays and the client takes it.
+pub(crate) async fn compress(answer: Response, request_headers: &HeaderMap, bytes_min: usize) -> Response {
     let size = http_body::Body::size_hint(answer.body()).exact().unwrap_or(0);
-    if !takes_gzip || size < bytes_min as u64 || answer.headers().contains_key(CONTENT_ENCODING) {
+    if !takes_gzip(request_headers) || size < bytes_min as u64 || answer.headers().contains_key(CONTENT_ENCODING) {
         return answer;
     }
     let (mut parts, body) = answer.into_parts();

@@ -4,24 +4,30 @@
 //! parameters `dryRun`, `fieldManager` and `fieldValidation`, and the content types of PATCH. Old kubectl (1.27, 1.28) asks
 //! for version 2 first and is content with a document that says nothing.
 
+mod descriptions;
 mod document;
+mod swagger;
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::response::Response;
 use bytes::Bytes;
 use coracle_control_api::kind::Kind;
 use coracle_control_api::status::Status;
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{page_not_found, raw, value_answer};
+use self::descriptions::Descriptions;
+use crate::answer::{page_not_found, raw, takes_gzip, value_answer};
 use crate::call::Call;
-use crate::catalog::Kinds;
-use crate::negotiation::Messages;
-use crate::negotiation::accepts;
+use crate::catalog::{Catalog, Kinds};
+use crate::negotiation::{Messages, accepts};
 
 /// `Document{swagger: "2.0", info: {title: "Kubernetes", version: "v1.34.0"}}` in protobuf: the fields 1 and 2 of the
 /// gnostic OpenAPI v2 document, and 1 and 2 of its info.
@@ -44,10 +50,29 @@ pub(crate) struct OpenApi {
 
 type Documents = BTreeMap<String, Arc<Document>>;
 
+/// A document as it is sent to nearly everybody: compressed. All of them take 1 MB so, and 10 MB unpacked.
 #[derive(Debug)]
 struct Document {
-    body: Bytes,
+    packed: Bytes,
     hash: String,
+}
+
+impl Document {
+    fn new(body: &Value) -> Self {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
+        // Memory can always be written.
+        let packed = encoder.write_all(&body).and_then(|()| encoder.finish()).unwrap_or_default();
+        Self { hash: hex_digest(&body).to_uppercase(), packed: Bytes::from(packed) }
+    }
+
+    fn unpack(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        if let Err(error) = GzDecoder::new(&self.packed[..]).read_to_end(&mut body) {
+            tracing::error!(%error, "a document cannot be unpacked");
+        }
+        body
+    }
 }
 
 /// The lower-case hexadecimal digits of the SHA-256 digest.
@@ -55,58 +80,75 @@ pub(crate) fn hex_digest(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Every document. Those of custom kinds are made again when a definition changes.
-fn documents(call: &Call) -> Documents {
-    let openapi = &call.shared.openapi;
-    let built_in = openapi.built_in.get_or_init(|| {
-        let kinds = call.shared.catalog.built_in().kinds();
-        make(kinds, kinds)
-    });
-    let all = call.shared.catalog.all();
-    if all.custom().is_empty() {
-        return built_in.clone();
+/// Every document. They are made when somebody asks, which takes a fraction of a second, off the threads that serve.
+///
+/// # Errors
+/// 500 when making them failed.
+async fn documents(call: &Call) -> Result<Documents, Status> {
+    let shared = Arc::clone(&call.shared);
+    if let Some(built_in) = shared.openapi.built_in.get()
+        && shared.catalog.all().custom().is_empty()
+    {
+        return Ok(built_in.clone());
     }
-    let mut custom = openapi.custom.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, documents)) = custom.as_ref().filter(|(made_of, _)| Arc::ptr_eq(made_of, &all)) {
-        return documents.clone();
+    let made = tokio::task::spawn_blocking(move || shared.openapi.make(&shared.catalog)).await;
+    made.map_err(|_| Status::internal("the OpenAPI documents cannot be made"))
+}
+
+impl OpenApi {
+    /// Those of custom kinds are made again when a definition changes.
+    fn make(&self, catalog: &Catalog) -> Documents {
+        let built_in = self.built_in.get_or_init(|| {
+            let kinds = catalog.built_in().kinds();
+            make(kinds, kinds)
+        });
+        let all = catalog.all();
+        if all.custom().is_empty() {
+            return built_in.clone();
+        }
+        let mut custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, documents)) = custom.as_ref().filter(|(made_of, _)| Arc::ptr_eq(made_of, &all)) {
+            return documents.clone();
+        }
+        let mut documents = built_in.clone();
+        documents.extend(make(all.kinds(), all.custom()));
+        *custom = Some((all, documents.clone()));
+        documents
     }
-    let mut documents = built_in.clone();
-    documents.extend(make(all.kinds(), all.custom()));
-    *custom = Some((all, documents.clone()));
-    documents
 }
 
 /// The documents of the groups and versions of `of`.
 fn make(kinds: &[Arc<Kind>], of: &[Arc<Kind>]) -> Documents {
+    let descriptions = Descriptions::unpack();
     let mut documents = BTreeMap::new();
     for kind in of {
         let path = document::path_of(&kind.group, &kind.version);
         documents.entry(path).or_insert_with(|| {
-            let body = document::build(kinds, &kind.group, &kind.version);
-            let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
-            Arc::new(Document { hash: hex_digest(&body), body })
+            Arc::new(Document::new(&document::build(kinds, &kind.group, &kind.version, &descriptions)))
         });
     }
     documents
 }
 
 /// `/openapi/v2`.
-pub(crate) fn v2(call: &Call) -> Result<Response, Status> {
+pub(crate) async fn v2(call: &Call) -> Result<Response, Status> {
     if accepts(&call.headers, V2_PROTOBUF_ACCEPT) {
         return Ok(raw(200, V2_PROTOBUF_TYPE, V2_PROTOBUF));
     }
-    let body = json!({
-        "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": "v1.34.0"},
-        "paths": {},
-        "definitions": {},
+    let documents = documents(call).await?;
+    // Few ask, and the whole is large: it is made for each.
+    let made = tokio::task::spawn_blocking(move || {
+        let parsed = documents.values().filter_map(|document| serde_json::from_slice(&document.unpack()).ok());
+        Document::new(&swagger::merge(parsed))
     });
-    Ok(value_answer(200, &body, call.negotiate(Messages::None)?))
+    let document = made.await.map_err(|_| Status::internal("the OpenAPI document cannot be made"))?;
+    Ok(answer(call, &document))
 }
 
 /// `/openapi/v3`: where the documents are, with a hash of each by which clients keep it.
-pub(crate) fn index(call: &Call) -> Result<Response, Status> {
+pub(crate) async fn index(call: &Call) -> Result<Response, Status> {
     let paths: Map<String, Value> = documents(call)
+        .await?
         .iter()
         .map(|(path, document)| {
             let url = format!("/openapi/v3/{path}?hash={}", document.hash);
@@ -116,22 +158,48 @@ pub(crate) fn index(call: &Call) -> Result<Response, Status> {
     Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(Messages::None)?))
 }
 
-/// `/openapi/v3/api/VERSION` and `/openapi/v3/apis/GROUP/VERSION`.
-pub(crate) fn document(call: &Call, group: &str, version: &str) -> Result<Response, Status> {
-    let documents = documents(call);
-    let Some(document) = documents.get(&document::path_of(group, version)) else { return Ok(page_not_found()) };
-    let tag = format!("\"{}\"", document.hash);
-    let known = call.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
-    let mut answer = if known {
-        raw(304, "application/json", Bytes::new())
-    } else {
-        raw(200, "application/json", document.body.clone())
-    };
-    if call.query.text("hash") == document.hash {
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+/// `/openapi/v3/api/VERSION` and `/openapi/v3/apis/GROUP/VERSION`. With the hash of the document in the query it can be
+/// kept for a year; with another hash the client is sent to the present one, as upstream does.
+pub(crate) async fn document(call: &Call, group: &str, version: &str) -> Result<Response, Status> {
+    let documents = documents(call).await?;
+    let path = document::path_of(group, version);
+    let Some(document) = documents.get(&path) else { return Ok(page_not_found()) };
+    let hash = call.query.text("hash");
+    if !hash.is_empty() && hash != document.hash {
+        let mut moved = raw(301, "text/html; charset=utf-8", Bytes::new());
+        if let Ok(url) = HeaderValue::from_str(&format!("/openapi/v3/{path}?hash={}", document.hash)) {
+            moved.headers_mut().insert(LOCATION, url);
+        }
+        return Ok(moved);
     }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        answer.headers_mut().insert(ETAG, tag);
+    let mut answer = answer(call, document);
+    if hash == document.hash {
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        let year = call.now + jiff::SignedDuration::from_hours(365 * 24);
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&year).ok();
+        if let Some(date) = date.and_then(|date| HeaderValue::from_str(&date).ok()) {
+            answer.headers_mut().insert(EXPIRES, date);
+        }
     }
     Ok(answer)
+}
+
+fn answer(call: &Call, document: &Document) -> Response {
+    let tag = format!("\"{}\"", document.hash);
+    let known = call.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let gzip = takes_gzip(&call.headers);
+    let mut answer = match (known, gzip) {
+        (true, _) => raw(304, "application/json", Bytes::new()),
+        (false, true) => raw(200, "application/json", document.packed.clone()),
+        (false, false) => raw(200, "application/json", document.unpack()),
+    };
+    let headers = answer.headers_mut();
+    if gzip && !known {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding, Accept"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, tag);
+    }
+    answer
 }

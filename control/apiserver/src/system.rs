@@ -33,10 +33,10 @@ pub(crate) async fn answer(call: &Call) -> Result<Response, Status> {
         ["healthz" | "livez" | "readyz", ..] => Ok(health::answer(call, &parts).await),
         [".well-known", "openid-configuration"] => Ok(issuer::configuration(call)),
         ["openid", "v1", "jwks"] => Ok(issuer::key_set(call)),
-        ["openapi", "v2"] => openapi::v2(call),
-        ["openapi", "v3"] => openapi::index(call),
-        ["openapi", "v3", "api", version] => openapi::document(call, "", version),
-        ["openapi", "v3", "apis", group, version] => openapi::document(call, group, version),
+        ["openapi", "v2"] => openapi::v2(call).await,
+        ["openapi", "v3"] => openapi::index(call).await,
+        ["openapi", "v3", "api", version] => openapi::document(call, "", version).await,
+        ["openapi", "v3", "apis", group, version] => openapi::document(call, group, version).await,
         _ => Ok(page_not_found()),
     }
 }

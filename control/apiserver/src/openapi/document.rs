@@ -7,6 +7,8 @@ use coracle_control_api::kind::{Kind, Subresource, Verb};
 use coracle_control_api::schema::Schema;
 use serde_json::{Map, Value, json};
 
+use super::descriptions::Descriptions;
+
 const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
 const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
@@ -23,10 +25,13 @@ pub(super) fn path_of(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-pub(super) fn build(kinds: &[Arc<Kind>], group: &str, version: &str) -> Value {
+pub(super) fn build(kinds: &[Arc<Kind>], group: &str, version: &str, descriptions: &Descriptions) -> Value {
     let mut builder = Builder { paths: BTreeMap::new(), schemas: BTreeMap::new(), group, version };
     for kind in kinds.iter().filter(|kind| kind.group == group && kind.version == version) {
         builder.add_kind(kind);
+    }
+    for (name, schema) in &mut builder.schemas {
+        descriptions.add_to(name, schema);
     }
     json!({
         "openapi": "3.0.0",

@@ -56,6 +56,56 @@ async fn openapi_has_what_kubectl_needs() {
     assert!(old.headers["content-type"].to_str().unwrap().contains("spec.v2.v1.0+protobuf"));
 }
 
+#[tokio::test]
+async fn fields_are_explained_in_upstreams_words() {
+    let api = Api::start().await;
+    let document = api.get("/openapi/v3/apis/apps/v1").await.check(200);
+    assert_eq!(document.headers["content-type"], "application/json");
+    let schemas = &document.body["components"]["schemas"];
+    let text = |pointer: &str| schemas.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let deployment = text("/io.k8s.api.apps.v1.Deployment/description");
+    assert!(deployment.contains("declarative updates"), "{deployment}");
+    assert!(text("/io.k8s.api.core.v1.Container/properties/image/description").starts_with("Container image name."));
+    assert!(
+        text("/io.k8s.api.core.v1.PodTemplateSpec/properties/spec/description")
+            .starts_with("Specification of the desired")
+    );
+    let described = schemas.as_object().unwrap().values().filter(|schema| schema.get("description").is_some()).count();
+    assert!(described > 120, "{described}");
+}
+
+#[tokio::test]
+async fn documents_can_be_kept_by_their_hash() {
+    let api = Api::start().await;
+    let index = api.get("/openapi/v3").await.check(200);
+    let url = index.body["paths"]["api/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let gzip = [("accept-encoding", "gzip")];
+    let packed = api.admin().call("GET", &url, &gzip, Vec::new()).await.check(200);
+    assert_eq!(packed.headers["content-encoding"], "gzip");
+    let plain = api.get(&url).await.check(200);
+    assert_eq!(plain.headers["cache-control"], "public, immutable");
+    assert!(plain.headers.contains_key("expires"));
+    let tag = plain.headers["etag"].to_str().unwrap();
+    api.admin().call("GET", &url, &[("if-none-match", tag)], Vec::new()).await.check(304);
+    let old = api.get("/openapi/v3/api/v1?hash=OLD").await.check(301);
+    assert_eq!(old.headers["location"], url.as_str());
+}
+
+#[tokio::test]
+async fn the_older_document_has_everything_as_well() {
+    let api = Api::start().await;
+    let document = api.get("/openapi/v2").await.check(200).body;
+    assert_eq!(document["swagger"], "2.0");
+    let pod = &document["definitions"]["io.k8s.api.core.v1.Pod"];
+    assert_eq!(pod["properties"]["spec"]["$ref"], "#/definitions/io.k8s.api.core.v1.PodSpec");
+    assert_eq!(pod["x-kubernetes-group-version-kind"][0]["kind"], "Pod");
+    let post = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"]["post"];
+    let body = post["parameters"].as_array().unwrap().iter().find(|parameter| parameter["in"] == "body").unwrap();
+    assert_eq!(body["schema"]["$ref"], "#/definitions/io.k8s.api.apps.v1.Deployment");
+    assert_eq!(post["responses"]["200"]["schema"]["$ref"], "#/definitions/io.k8s.api.apps.v1.Deployment");
+    assert!(!document.to_string().contains("#/components/"));
+}
+
 fn check_references(value: &Value, schemas: &serde_json::Map<String, Value>) {
     match value {
         Value::Object(map) => {
