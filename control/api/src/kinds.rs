@@ -22,7 +22,7 @@ mod endpoint_slice;
 mod endpoints;
 mod event;
 pub(crate) mod fields;
-mod flow_control;
+pub mod flow_control;
 mod ingress;
 mod job;
 mod lease;

@@ -5,7 +5,7 @@ pub(crate) mod roles;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coracle_control_api::kinds::{self, priority_class};
+use coracle_control_api::kinds::{self, flow_control, priority_class};
 use coracle_control_api::meta;
 use coracle_control_store::{Condition, Operation, Transaction, TransactionOutcome};
 use jiff::Timestamp;
@@ -69,6 +69,13 @@ fn objects(now: Timestamp) -> Vec<(Bytes, Bytes)> {
             "description": what,
         });
         objects.extend(make("scheduling.k8s.io", "priorityclasses", &body, now));
+    }
+    let flow = "flowcontrol.apiserver.k8s.io";
+    for level in flow_control::bootstrap::levels() {
+        objects.extend(make(flow, "prioritylevelconfigurations", &level, now));
+    }
+    for schema in flow_control::bootstrap::schemas() {
+        objects.extend(make(flow, "flowschemas", &schema, now));
     }
     objects
 }

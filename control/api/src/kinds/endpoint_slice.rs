@@ -9,13 +9,16 @@ use serde_json::Value;
 use crate::kind::{Behaviour, Column, Kind, Part};
 use crate::kinds::fields::{self, Fields, same};
 use crate::kinds::validation::{
-    IMMUTABLE, complain, dns_label, dns_subdomain, one_of, parse_ip, port_number, qualified_name,
+    IMMUTABLE, complain, dns_label, dns_subdomain, labels, one_of, parse_ip, qualified_name,
 };
 use crate::kinds::{columns, object_meta};
+use crate::names;
 use crate::status::{FieldError, FieldPath};
 
 const ENDPOINTS_MAX: usize = 1000;
 const ADDRESSES_MAX: usize = 100;
+const TOPOLOGY_MAX: usize = 16;
+const HINTS_MAX: usize = 8;
 const PORTS_MAX: usize = 20_000;
 /// Ports or addresses that a table shows.
 const SHOWN_MAX: usize = 3;
@@ -139,6 +142,14 @@ fn endpoints(errors: &mut Vec<FieldError>, endpoints: &[Value], kind: &str) {
         if let Some(node) = endpoint.text_if_set("nodeName") {
             dns_subdomain(errors, &path.child("nodeName"), node);
         }
+        let topology = endpoint.map("deprecatedTopology");
+        if let Some(count) = topology.map(serde_json::Map::len).filter(|count| *count > TOPOLOGY_MAX) {
+            errors.push(FieldError::too_many(path.child("deprecatedTopology"), count, TOPOLOGY_MAX));
+        }
+        labels::labels(errors, &path.child("deprecatedTopology"), topology);
+        if let Some(given) = endpoint.child("hints") {
+            hints(errors, &path.child("hints"), given);
+        }
         if let Some(host) = endpoint.text_if_set("hostname") {
             dns_label(errors, &path.child("hostname"), host);
         }
@@ -154,11 +165,59 @@ fn address(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, address: &str, ki
         "IPv6" if parsed.is_none_or(|ip| !ip.is_ipv6()) => {
             errors.push(FieldError::invalid(path, address, "must be a valid IPv6 address"));
         }
-        "FQDN" => dns_subdomain(errors, path, address),
-        _ => {}
+        "FQDN" => return domain(errors, path, address),
+        "IPv4" | "IPv6" => {}
+        _ => return,
     }
-    if let Some(ip) = parsed {
-        reachable(errors, path, address, ip);
+    match parsed {
+        Some(ip) => reachable(errors, path, address, ip),
+        None => errors.push(FieldError::invalid(path, address, "must be a valid IP address")),
+    }
+}
+
+/// A domain of two labels or more; a dot at its end is allowed.
+fn domain(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str) {
+    if name.is_empty() {
+        errors.push(FieldError::required(path, ""));
+        return;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let before = errors.len();
+    dns_subdomain(errors, path, name);
+    if errors.len() > before {
+        return;
+    }
+    if name.split('.').count() < 2 {
+        let detail = "should be a domain with at least two segments separated by dots";
+        errors.push(FieldError::invalid(path, name, detail));
+        return;
+    }
+    let bad = name.split('.').map(|label| (label, names::dns_label(label))).find(|(_, bad)| !bad.is_empty());
+    if let Some((label, complaints)) = bad {
+        errors.push(FieldError::invalid(path, label, complaints.join(",")));
+    }
+}
+
+/// For whom an endpoint is: zones, and nodes.
+fn hints(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, hints: &Value) {
+    for (field, rule) in
+        [("forZones", names::label_value as fn(&str) -> Vec<String>), ("forNodes", names::dns_subdomain)]
+    {
+        let path = path.child(field);
+        let hints = hints.list(field);
+        if hints.len() > HINTS_MAX {
+            errors.push(FieldError::too_many(path, hints.len(), HINTS_MAX));
+            continue;
+        }
+        let mut seen = BTreeSet::new();
+        for (index, hint) in hints.iter().enumerate() {
+            let path = path.index(index);
+            let name = hint.text("name");
+            if !seen.insert(name) {
+                errors.push(FieldError::duplicate(path.child("name"), name));
+            }
+            complain(errors, &path.child("name"), name, rule(name));
+        }
     }
 }
 
@@ -198,9 +257,6 @@ fn ports(errors: &mut Vec<FieldError>, ports: &[Value]) {
         }
         if !seen.insert(name) {
             errors.push(FieldError::duplicate(path.child("name"), name));
-        }
-        if let Some(number) = port.int("port") {
-            complain(errors, &path.child("port"), number, port_number(number));
         }
         one_of(errors, &path.child("protocol"), port.text("protocol"), &["SCTP", "TCP", "UDP"]);
         if let Some(protocol) = port.text_if_set("appProtocol") {

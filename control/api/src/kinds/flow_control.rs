@@ -1,5 +1,8 @@
 //! FlowSchema and PriorityLevelConfiguration: which requests wait for which. Here they are objects only.
 
+pub mod bootstrap;
+mod validate;
+
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -7,13 +10,11 @@ use serde_json::Value;
 
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
 use crate::kinds::fields::{self, Fields};
-use crate::kinds::validation::one_of_if_set;
 use crate::kinds::{columns, spec_status};
-use crate::status::{FieldError, FieldPath};
+use crate::status::FieldError;
 
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
-const PRECEDENCE_MAX: i64 = 10_000;
-/// The schema that alone may come first.
+/// The schema that alone may come first, and its level.
 const EXEMPT: &str = "exempt";
 
 const DANGLING: &str = "references a broken or non-existent PriorityLevelConfiguration";
@@ -83,42 +84,19 @@ impl Behaviour for FlowSchema {
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        let null = Value::Null;
-        let spec = object.child("spec").unwrap_or(&null);
-        let path = FieldPath::root("spec");
-        let precedence = spec.int("matchingPrecedence").unwrap_or(0);
-        let at = path.child("matchingPrecedence");
-        if precedence <= 0 {
-            errors.push(FieldError::invalid(at, precedence, "must be a positive value"));
-        }
-        if precedence > PRECEDENCE_MAX {
-            let detail = format!("must not be greater than {PRECEDENCE_MAX}");
-            errors.push(FieldError::invalid(at, precedence, detail));
-        }
-        let name = object.child("metadata").unwrap_or(&null).text("name");
-        if precedence == 1 && name != EXEMPT {
-            let detail = "only the schema named 'exempt' may have matchingPrecedence 1";
-            errors.push(FieldError::invalid(at, precedence, detail));
-        }
-        if let Some(method) = spec.child("distinguisherMethod") {
-            let methods = ["ByNamespace", "ByUser"];
-            let at = path.child("distinguisherMethod");
-            one_of_if_set(&mut errors, &at.child("type"), Some(method.text("type")), &methods);
-        }
-        let level = spec.child("priorityLevelConfiguration").unwrap_or(&null).text("name");
-        if level.is_empty() {
-            let at = path.child("priorityLevelConfiguration");
-            errors.push(FieldError::required(at.child("name"), "must reference a priority level"));
-        }
-        for (index, given) in spec.list("rules").iter().enumerate() {
-            rule(&mut errors, &path.child("rules").index(index), given);
-        }
-        errors
+        validate::schema(object)
     }
 
     fn validate_update(&self, part: Part, new: &Value, _old: &Value) -> Vec<FieldError> {
-        if part == Part::Status { Vec::new() } else { self.validate_create(new) }
+        if part == Part::Status { validate::conditions(new) } else { validate::schema(new) }
+    }
+
+    fn validates_metadata_on_update(&self) -> bool {
+        false
+    }
+
+    fn revalidates_metadata(&self, part: Part) -> bool {
+        part != Part::Status
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
@@ -133,7 +111,7 @@ impl Behaviour for FlowSchema {
         let null = Value::Null;
         let spec = object.child("spec").unwrap_or(&null);
         let conditions = object.child("status").map(|status| status.list("conditions")).unwrap_or_default();
-        let dangling = conditions.iter().rev().find(|condition| condition.text("type") == "Dangling");
+        let dangling = conditions.iter().find(|condition| condition.text("type") == "Dangling");
         vec![
             columns::name_cell(object),
             Value::from(spec.child("priorityLevelConfiguration").unwrap_or(&null).text("name")),
@@ -142,35 +120,6 @@ impl Behaviour for FlowSchema {
             columns::age_cell(object, now),
             Value::from(dangling.map_or("?", |condition| condition.text("status"))),
         ]
-    }
-}
-
-fn rule(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, rule: &Value) {
-    if rule.list("subjects").is_empty() {
-        errors.push(FieldError::required(path.child("subjects"), "subjects must contain at least one value"));
-    }
-    for (index, subject) in rule.list("subjects").iter().enumerate() {
-        let path = path.child("subjects");
-        let path = path.index(index);
-        let kind = subject.text("kind");
-        let field = match kind {
-            "User" => "user",
-            "Group" => "group",
-            "ServiceAccount" => "serviceAccount",
-            _ => {
-                let kinds = ["Group", "ServiceAccount", "User"];
-                errors.push(FieldError::not_supported(path.child("kind"), kind, kinds));
-                continue;
-            }
-        };
-        if !subject.has(field) {
-            let detail = format!("{field} is required when subject kind is '{kind}'");
-            errors.push(FieldError::required(path.child(field), detail));
-        }
-    }
-    if rule.list("resourceRules").is_empty() && rule.list("nonResourceRules").is_empty() {
-        let detail = "at least one of resourceRules and nonResourceRules has to be non-empty";
-        errors.push(FieldError::required(path, detail));
     }
 }
 
@@ -205,39 +154,19 @@ impl Behaviour for PriorityLevel {
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        let null = Value::Null;
-        let spec = object.child("spec").unwrap_or(&null);
-        let path = FieldPath::root("spec");
-        match spec.text("type") {
-            "Exempt" => {
-                if spec.has("limited") {
-                    let detail = "must be nil if the type is not Limited";
-                    errors.push(FieldError::forbidden(path.child("limited"), detail));
-                }
-            }
-            "Limited" => {
-                if spec.has("exempt") {
-                    let detail = "must be nil if the type is Limited";
-                    errors.push(FieldError::forbidden(path.child("exempt"), detail));
-                }
-                match spec.child("limited") {
-                    Some(given) => limited(&mut errors, &path.child("limited"), given),
-                    None => {
-                        let detail = "must not be empty when type is Limited";
-                        errors.push(FieldError::required(path.child("limited"), detail));
-                    }
-                }
-            }
-            kind => {
-                errors.push(FieldError::not_supported(path.child("type"), kind, ["Exempt", "Limited"]));
-            }
-        }
-        errors
+        validate::level(object)
     }
 
     fn validate_update(&self, part: Part, new: &Value, _old: &Value) -> Vec<FieldError> {
-        if part == Part::Status { Vec::new() } else { self.validate_create(new) }
+        if part == Part::Status { validate::conditions(new) } else { validate::level(new) }
+    }
+
+    fn validates_metadata_on_update(&self) -> bool {
+        false
+    }
+
+    fn revalidates_metadata(&self, part: Part) -> bool {
+        part != Part::Status
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
@@ -251,7 +180,7 @@ impl Behaviour for PriorityLevel {
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let null = Value::Null;
         let spec = object.child("spec").unwrap_or(&null);
-        let limits = spec.child("limited").or_else(|| spec.child("exempt")).unwrap_or(&null);
+        let limits = spec.child("limited").unwrap_or(&null);
         let queuing = limits.at(&["limitResponse", "queuing"]).unwrap_or(&null);
         let number = |holder: &Value, field: &str| holder.int(field).map_or(Value::from(columns::NONE), Value::from);
         vec![
@@ -263,43 +192,5 @@ impl Behaviour for PriorityLevel {
             number(queuing, "queueLengthLimit"),
             columns::age_cell(object, now),
         ]
-    }
-}
-
-fn limited(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, limited: &Value) {
-    if let Some(shares) = limited.int("nominalConcurrencyShares").filter(|shares| *shares < 0) {
-        let detail = "must be a non-negative integer";
-        errors.push(FieldError::invalid(path.child("nominalConcurrencyShares"), shares, detail));
-    }
-    if let Some(percent) = limited.int("lendablePercent").filter(|percent| !(0..=100).contains(percent)) {
-        let detail = "must be between 0 and 100, inclusive";
-        errors.push(FieldError::invalid(path.child("lendablePercent"), percent, detail));
-    }
-    let null = Value::Null;
-    let response = limited.child("limitResponse").unwrap_or(&null);
-    let path = path.child("limitResponse");
-    let at = path.child("queuing");
-    match (response.text("type"), response.child("queuing")) {
-        ("Reject", None) => {}
-        ("Reject", Some(_)) => {
-            errors.push(FieldError::forbidden(at, "must be nil if limited.limitResponse.type is not Limited"));
-        }
-        ("Queue", None) => {
-            errors.push(FieldError::required(at, "must not be empty if limited.limitResponse.type is Limited"));
-        }
-        ("Queue", Some(queuing)) => {
-            for field in ["queues", "queueLengthLimit", "handSize"] {
-                let value = queuing.int(field).unwrap_or(0);
-                if value <= 0 {
-                    errors.push(FieldError::invalid(at.child(field), value, "must be positive"));
-                }
-            }
-            let (queues, hand) = (queuing.int("queues").unwrap_or(0), queuing.int("handSize").unwrap_or(0));
-            if hand > queues {
-                let detail = format!("should not be greater than queues ({queues})");
-                errors.push(FieldError::invalid(at.child("handSize"), hand, detail));
-            }
-        }
-        (kind, _) => errors.push(FieldError::not_supported(path.child("type"), kind, ["Queue", "Reject"])),
     }
 }

@@ -67,7 +67,11 @@ impl Behaviour for PriorityClass {
             errors.push(FieldError::forbidden("value", detail));
         }
         let policy = object.text_if_set("preemptionPolicy");
-        one_of_if_set(&mut errors, &FieldPath::root("preemptionPolicy"), policy, &[PREEMPTS, "Never"]);
+        let path = FieldPath::root("preemptionPolicy");
+        match policy {
+            Some("") => errors.push(FieldError::required(path, "")),
+            policy => one_of_if_set(&mut errors, &path, policy, &[PREEMPTS, "Never"]),
+        }
         errors
     }
 

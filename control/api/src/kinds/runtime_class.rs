@@ -34,7 +34,7 @@ impl Behaviour for RuntimeClass {
         complain(&mut errors, &FieldPath::root("handler"), handler, names::dns_label(handler));
         if let Some(overhead) = object.child("overhead") {
             let path = FieldPath::root("overhead");
-            let path = path.child("podFixed");
+            let path = path.child("limits");
             for (name, amount) in amounts(overhead.child("podFixed")) {
                 container_resource_name(&mut errors, &path.key(name), name);
                 resource_amount(&mut errors, &path.key(name), name, &amount);

@@ -3,6 +3,7 @@ mod properties;
 mod reference;
 mod refusals;
 mod server;
+mod storage;
 
 use super::*;
 
