@@ -54,6 +54,7 @@ mod openapi;
 mod pipeline;
 mod reviews;
 mod stored;
+mod streaming;
 mod subresources;
 mod table;
 mod verbs;

@@ -27,6 +27,7 @@ use crate::negotiation::{Messages, Negotiated, negotiate};
 use crate::openapi::OpenApi;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
+use crate::streaming::Sessions;
 use crate::tokens::Tokens;
 use crate::user::UserInfo;
 use crate::{resource, serving, system};
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) shutdown: CancellationToken,
     pub(crate) tokens: Tokens,
     pub(crate) role_cache: RoleCache,
+    pub(crate) sessions: Sessions,
 }
 
 /// Why the first objects cannot be made.
@@ -84,6 +86,7 @@ impl ApiServer {
             openapi: OpenApi::default(),
             shutdown: CancellationToken::new(),
             role_cache: RoleCache::default(),
+            sessions: Sessions::default(),
             store,
             config,
             hosts,

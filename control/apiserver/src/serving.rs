@@ -76,6 +76,7 @@ pub(crate) async fn serve(
         tracing::warn!(open = connections.len(), "connections are cut after the drain time");
     }
     connections.shutdown().await;
+    shared.sessions.cut().await;
     result
 }
 

@@ -1,10 +1,12 @@
 //! Subresources with handlers of their own.
 
 mod binding;
+mod container;
 mod eviction;
 mod log;
 mod proxy;
 mod scale;
+mod stream;
 mod token;
 
 use axum::body::Body;
@@ -30,7 +32,9 @@ pub(crate) async fn answer(call: &ResourceCall, name: &str, request: Request<Bod
     match name {
         "binding" => binding::bind(call, request).await,
         "eviction" => eviction::evict(call, request).await,
+        "exec" | "attach" => stream::exec(call, name, request).await,
         "log" => log::log(call).await,
+        "portforward" => stream::port_forward(call, request).await,
         "token" => token::request(call, request).await,
         "scale" if call.kind.scale.is_some() => scale::answer(call, request).await,
         _ => Err(Status::failure(
@@ -56,7 +60,7 @@ fn agent(call: &ResourceCall, node: &str) -> Result<axum::Router, Status> {
 ///
 /// # Errors
 /// The agent's error as a Status, in its own words.
-async fn ask(agent: axum::Router, request: Request<Body>) -> Result<Response, Status> {
+pub(crate) async fn ask(agent: axum::Router, request: Request<Body>) -> Result<Response, Status> {
     use tower::ServiceExt as _;
     let answer = match agent.oneshot(request).await {
         Ok(answer) => answer,
@@ -66,7 +70,7 @@ async fn ask(agent: axum::Router, request: Request<Body>) -> Result<Response, St
 }
 
 /// Turns an agent's error into ours, with its text.
-async fn agent_error(answer: Response) -> Status {
+pub(crate) async fn agent_error(answer: Response) -> Status {
     let code = answer.status().as_u16();
     let text = match axum::body::to_bytes(answer.into_body(), ERROR_BYTES_MAX).await {
         Ok(bytes) => String::from_utf8_lossy(&bytes).trim().to_owned(),

@@ -31,6 +31,9 @@ mod protobuf;
 #[path = "api/services.rs"]
 mod services;
 #[cfg(test)]
+#[path = "api/streaming.rs"]
+mod streaming;
+#[cfg(test)]
 #[path = "api/subresources.rs"]
 mod subresources;
 #[cfg(test)]

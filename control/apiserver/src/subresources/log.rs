@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::response::Response;
 use coracle_control_api::status::{FieldError, Status};
 use http::Request;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{agent, agent_error, ask};
+use super::container::{choose_container, encode, node_agent, pod_path};
+use super::{agent_error, ask};
 use crate::answer::raw;
 use crate::call::ResourceCall;
 use crate::list_options::Version;
@@ -15,6 +16,9 @@ use crate::list_options::Version;
 /// Parameters that go to the agent as they came.
 const PARAMETERS: &[&str] =
     &["follow", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "previous", "limitBytes", "stream"];
+
+/// The streams that can be asked for.
+const STREAMS: &[&str] = &["All", "Stderr", "Stdout"];
 
 pub(super) async fn log(call: &ResourceCall) -> Result<Response, Status> {
     check_options(call)?;
@@ -26,9 +30,7 @@ pub(super) async fn log(call: &ResourceCall) -> Result<Response, Status> {
         // Nothing has been written yet; upstream answers with nothing, too.
         return Ok(raw(200, "text/plain", Vec::new()));
     }
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut target =
-        format!("/containerLogs/{}/{}/{}", encode(call.namespace()), encode(call.name()), encode(&container));
+    let mut target = format!("/containerLogs/{}/{}", pod_path(call), encode(&container));
     let mut separator = '?';
     for name in PARAMETERS {
         if let Some(value) = call.query.get(name) {
@@ -39,7 +41,7 @@ pub(super) async fn log(call: &ResourceCall) -> Result<Response, Status> {
     }
     let request = Request::get(target).body(Body::empty());
     let request = request.map_err(|_| Status::bad_request("the options cannot be passed to the host"))?;
-    let answer = ask(agent(call, node)?, request).await?;
+    let answer = ask(node_agent(call, &snapshot, node)?, request).await?;
     if !answer.status().is_success() {
         return Err(agent_error(answer).await);
     }
@@ -48,23 +50,40 @@ pub(super) async fn log(call: &ResourceCall) -> Result<Response, Status> {
     Ok(passed)
 }
 
+/// The options as upstream checks them, with the choice of one stream switched on.
+///
+/// # Errors
+/// 400 for what cannot be read, 422 for what makes no sense.
 fn check_options(call: &ResourceCall) -> Result<(), Status> {
     let mut errors = Vec::new();
-    for (name, least) in [("tailLines", 0), ("sinceSeconds", 1), ("limitBytes", 1)] {
-        let text = call.query.text(name);
-        if text.is_empty() {
-            continue;
-        }
-        let Ok(number) = text.parse::<i64>() else {
-            return Err(Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")));
-        };
-        if number < least {
-            let detail = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
-            errors.push(FieldError::invalid(name, number, detail));
-        }
+    let [tail, limit, since] = [number(call, "tailLines")?, number(call, "limitBytes")?, number(call, "sinceSeconds")?];
+    let since_time = call.query.text("sinceTime");
+    if !since_time.is_empty() && since_time.parse::<Timestamp>().is_err() {
+        let text = format!("parsing time {since_time:?} as \"2006-01-02T15:04:05Z07:00\": not a time");
+        return Err(Status::bad_request(text));
     }
-    if call.query.get("sinceSeconds").is_some() && call.query.get("sinceTime").is_some() {
-        errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    if let Some(lines) = tail.filter(|lines| *lines < 0) {
+        errors.push(FieldError::invalid("tailLines", lines, "must be greater than or equal to 0"));
+    }
+    if let Some(bytes) = limit.filter(|bytes| *bytes < 1) {
+        errors.push(FieldError::invalid("limitBytes", bytes, "must be greater than 0"));
+    }
+    match since {
+        Some(_) if !since_time.is_empty() => {
+            errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        }
+        Some(seconds) if seconds < 1 => {
+            errors.push(FieldError::invalid("sinceSeconds", seconds, "must be greater than 0"));
+        }
+        _ => {}
+    }
+    if let Some(stream) = call.query.get("stream") {
+        if !STREAMS.contains(&stream) {
+            errors.push(FieldError::not_supported("stream", stream, STREAMS));
+        } else if stream != "All" && tail.is_some() {
+            let text = "`tailLines` and specific `stream` are mutually exclusive for now";
+            errors.push(FieldError::forbidden("", text));
+        }
     }
     if errors.is_empty() {
         return Ok(());
@@ -72,34 +91,8 @@ fn check_options(call: &ResourceCall) -> Result<(), Status> {
     Err(Status::invalid("", "PodLogOptions", call.name(), &errors))
 }
 
-fn names<'a>(pod: &'a Value, list: &str) -> Vec<&'a str> {
-    let items = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(|container| container.get("name").and_then(Value::as_str)).collect()
-}
-
-/// The container that is asked for, or the only one there is.
-fn choose_container(call: &ResourceCall, pod: &Value) -> Result<String, Status> {
-    let (containers, init, ephemeral) =
-        (names(pod, "containers"), names(pod, "initContainers"), names(pod, "ephemeralContainers"));
-    let asked = call.query.text("container");
-    if !asked.is_empty() {
-        if containers.contains(&asked) || init.contains(&asked) || ephemeral.contains(&asked) {
-            return Ok(asked.to_owned());
-        }
-        return Err(Status::bad_request(format!("container {asked} is not valid for pod {}", call.name())));
-    }
-    match containers.as_slice() {
-        [only] if init.is_empty() && ephemeral.is_empty() => Ok((*only).to_owned()),
-        _ => {
-            let mut text = format!(
-                "a container name must be specified for pod {}, choose one of: [{}]",
-                call.name(),
-                containers.join(" ")
-            );
-            if !init.is_empty() {
-                text.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
-            }
-            Err(Status::bad_request(text))
-        }
-    }
+fn number(call: &ResourceCall, name: &str) -> Result<Option<i64>, Status> {
+    let text = call.query.text(name);
+    let number = (!text.is_empty()).then(|| text.parse::<i64>()).transpose();
+    number.map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
 }

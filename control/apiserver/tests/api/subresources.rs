@@ -53,13 +53,27 @@ async fn logs_come_from_the_agent() {
     api.pod("p", "edge").await.check(201);
     api.pod("nowhere", "").await.check(201);
     assert_eq!(api.get(&format!("{PODS}/nowhere/log")).await.check(200).text, "");
+    let answer = api.get(&format!("{PODS}/p/log")).await.check(404);
+    assert_eq!(answer.message(), "nodes \"edge\" not found");
+    api.post("/api/v1/nodes", json!({"metadata": {"name": "edge"}})).await.check(201);
     api.get(&format!("{PODS}/p/log")).await.check(503);
     api.hosts.register("edge", agent());
     let answer = api.get(&format!("{PODS}/p/log?tailLines=5&timestamps=true&nonsense=1")).await.check(200);
     assert_eq!(answer.text, "GET /containerLogs/default/p/c?tailLines=5&timestamps=true");
     let answer = api.get(&format!("{PODS}/p/log?container=none")).await.check(400);
     assert_eq!(answer.message(), "container none is not valid for pod p");
-    api.get(&format!("{PODS}/p/log?tailLines=-1")).await.check(422);
+    for (options, code, text) in [
+        ("tailLines=-1", 422, "tailLines: Invalid value: -1: must be greater than or equal to 0"),
+        ("limitBytes=0", 422, "limitBytes: Invalid value: 0: must be greater than 0"),
+        ("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z", 422, "at most one of `sinceTime` or `sinceSeconds` may be"),
+        ("stream=Both", 422, "stream: Unsupported value: \"Both\": supported values: \"All\", \"Stderr\", \"Stdout\""),
+        ("stream=Stdout&tailLines=1", 422, "`tailLines` and specific `stream` are mutually exclusive for now"),
+        ("tailLines=x", 400, "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("sinceTime=noon", 400, "parsing time \"noon\""),
+    ] {
+        let answer = api.get(&format!("{PODS}/p/log?{options}")).await.check(code);
+        assert!(answer.message().contains(text), "{options}: {}", answer.message());
+    }
     api.get(&format!("{PODS}/none/log")).await.check(404);
 }
 

@@ -17,16 +17,16 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-struct Served {
-    api: Api,
-    pki: Pki,
-    address: SocketAddr,
-    shutdown: CancellationToken,
+pub(crate) struct Served {
+    pub(crate) api: Api,
+    pub(crate) pki: Pki,
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
     tasks: JoinSet<Result<(), ServeError>>,
     _directory: tempfile::TempDir,
 }
 
-async fn serve() -> Served {
+pub(crate) async fn serve() -> Served {
     let api = Api::start().await;
     let directory = tempfile::tempdir().unwrap();
     let pki = Pki::open_or_create(directory.path(), &[]).unwrap();
@@ -40,7 +40,7 @@ async fn serve() -> Served {
 }
 
 impl Served {
-    async fn connect(&self, protocol: &str, identity: Option<&Identity>) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self, protocol: &str, identity: Option<&Identity>) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pki.authority_pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
