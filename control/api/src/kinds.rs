@@ -18,6 +18,7 @@ pub mod cron_job;
 pub mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
+mod device;
 mod endpoint_slice;
 mod endpoints;
 mod event;
@@ -148,6 +149,7 @@ fn table() -> Vec<Kind> {
     kinds.extend(storage::kinds());
     kinds.extend(admission_registration::kinds());
     kinds.extend(flow_control::kinds());
+    kinds.extend(device::kinds());
     kinds.extend(review::authentication_kinds());
     kinds.extend(review::authorization_kinds());
     kinds

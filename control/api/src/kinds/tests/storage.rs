@@ -1,6 +1,4 @@
-//! What is refused in the kinds of storage, in whose words, beyond the recorded answers.
-
-#![expect(clippy::needless_pass_by_value, reason = "a test case reads best with its object in place")]
+//! What is refused in the kinds of storage, of devices and of flow control, in whose words, beyond the recorded answers.
 
 use serde_json::{Value, json};
 
@@ -204,4 +202,44 @@ fn flows_go_to_levels_that_hold_them() {
     let exempt = json!({ "metadata": { "name": "catch-all" }, "spec": { "type": "Limited", "limited": {} } });
     let errors = create(group, "prioritylevelconfigurations", exempt);
     assert!(errors.iter().any(|error| error.ends_with("spec of 'catch-all' must equal the fixed value")), "{errors:?}");
+}
+
+#[test]
+fn devices_are_claimed_by_requests_that_say_one_thing() {
+    let group = "resource.k8s.io";
+    let claim =
+        |requests: Value| create(group, "resourceclaims", json!({ "spec": { "devices": { "requests": requests } } }));
+    assert!(claim(json!([{ "name": "r", "exactly": { "deviceClassName": "c" } }])).is_empty());
+    let alternative = json!({ "name": "a", "deviceClassName": "c" });
+    assert_eq!(
+        claim(json!([
+            { "name": "r" },
+            { "name": "r", "exactly": { "deviceClassName": "", "allocationMode": "Some" } },
+            { "name": "s", "exactly": { "deviceClassName": "c" }, "firstAvailable": [alternative] },
+        ])),
+        [
+            "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+            "spec.devices.requests[1].exactly.deviceClassName: Required value",
+            "spec.devices.requests[1].exactly.allocationMode: Unsupported value: \"Some\": supported values: \"All\", \"ExactCount\"",
+            "spec.devices.requests[2]: Invalid value: null: exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set",
+            "spec.devices.requests[1].name: Duplicate value: \"r\"",
+        ]
+    );
+    let slice = |fields: Value| {
+        let mut spec =
+            json!({ "driver": "d.example", "pool": { "name": "p", "resourceSliceCount": 1 }, "nodeName": "n" });
+        crate::patch::merge::merge(&mut spec, &fields);
+        create(group, "resourceslices", json!({ "spec": spec }))
+    };
+    assert!(slice(json!({})).is_empty());
+    assert_eq!(
+        slice(json!({
+            "allNodes": true, "devices": [{ "name": "d", "attributes": { "v": { "version": "1.02.3" }, "": { "int": 1 } } }],
+        })),
+        [
+            "spec: Invalid value: \"{`nodeName`, `allNodes`}\": exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required, but multiple fields are set",
+            "spec.devices[0].attributes[]: Required value: the name must not be empty",
+            "spec.devices[0].attributes[v].version: Invalid value: \"1.02.3\": must be a string compatible with semver.org spec 2.0.0",
+        ]
+    );
 }
