@@ -7,6 +7,7 @@
 mod address_range;
 mod admission_registration;
 pub(crate) mod age;
+pub mod api_service;
 mod autoscaler;
 mod binding;
 pub mod certificate_signing_request;
@@ -139,6 +140,7 @@ fn table() -> Vec<Kind> {
         secret::kind(),
         service::kind(),
         service_account::kind(),
+        api_service::kind(),
         event::group_kind(),
         lease::kind(),
         custom_resource_definition::kind(),

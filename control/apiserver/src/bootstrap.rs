@@ -5,15 +5,15 @@ pub(crate) mod roles;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use coracle_control_api::kinds::{self, flow_control, priority_class};
+use coracle_control_api::kinds::{self, api_service, flow_control, priority_class};
 use coracle_control_api::meta;
 use coracle_control_store::{Condition, Operation, Transaction, TransactionOutcome};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::pipeline;
 use crate::server::{BootstrapError, Shared};
 use crate::stored;
+use crate::{aggregation, pipeline};
 
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 /// What the system's priority classes are for.
@@ -70,6 +70,9 @@ fn objects(now: Timestamp) -> Vec<(Bytes, Bytes)> {
         });
         objects.extend(make("scheduling.k8s.io", "priorityclasses", &body, now));
     }
+    for service in aggregation::built_in_services() {
+        objects.extend(make(api_service::GROUP, api_service::PLURAL, &service, now));
+    }
     let flow = "flowcontrol.apiserver.k8s.io";
     for level in flow_control::bootstrap::levels() {
         objects.extend(make(flow, "prioritylevelconfigurations", &level, now));
@@ -81,7 +84,7 @@ fn objects(now: Timestamp) -> Vec<(Bytes, Bytes)> {
 }
 
 /// An object as a create of it would store it.
-fn make(group: &str, plural: &str, body: &Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
+pub(crate) fn make(group: &str, plural: &str, body: &Value, now: Timestamp) -> Option<(Bytes, Bytes)> {
     let kind = kinds::find(group, "v1", plural)?;
     let mut object = pipeline::canonical(kind, body)?;
     meta::set_creation_timestamp(&mut object, now);

@@ -46,6 +46,7 @@ mod write_options;
 
 // Reading and writing objects.
 mod admission;
+mod aggregation;
 mod bootstrap;
 mod custom;
 mod field_owners;

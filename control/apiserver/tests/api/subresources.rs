@@ -133,3 +133,16 @@ async fn status_and_spec_do_not_mix() {
     api.merge(&format!("{PODS}/p/nosuch"), json!({})).await.check(404);
     api.delete(&format!("{PODS}/p/status")).await.check(405);
 }
+
+#[tokio::test]
+async fn every_group_of_the_server_has_its_local_service() {
+    let api = Api::start().await;
+    let list = api.get("/apis/apiregistration.k8s.io/v1/apiservices").await.check(200);
+    for name in ["v1.", "v1.apps", "v2.autoscaling", "v1.flowcontrol.apiserver.k8s.io"] {
+        assert!(list.names().contains(&name), "{name} in {:?}", list.names());
+    }
+    assert!(!list.names().contains(&"v1.apiregistration.k8s.io"));
+    let one = api.get("/apis/apiregistration.k8s.io/v1/apiservices/v1.apps").await.check(200).body;
+    assert_eq!(one["metadata"]["labels"]["kube-aggregator.kubernetes.io/automanaged"], "onstart");
+    assert_eq!(one["status"]["conditions"][0]["message"], "Local APIServices are always available");
+}
