@@ -6,16 +6,25 @@
 //! write's own transaction, so that nothing can slip in between.
 
 mod certificates;
+mod claim_resize;
 mod default_tolerations;
+mod defaults;
 mod effects;
+mod external_ips;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod owner_references;
 mod plugins;
+mod pod_rules;
 mod pod_security;
 mod priority;
+mod resource_quota;
+mod runtime_class;
 mod service_account;
 mod storage_in_use;
 mod taint_nodes;
+mod tolerations;
 
 use std::collections::BTreeSet;
 
@@ -45,15 +54,16 @@ pub(crate) enum Action {
 pub(crate) struct Request<'a> {
     pub(crate) call: &'a ResourceCall,
     pub(crate) action: Action,
-    /// Of the object; empty while its name is still to be generated.
+    /// Of the object; empty while its name is still to be generated, which is so while plugins mutate.
     pub(crate) name: &'a str,
+    /// What a name is generated from, while there is none.
+    pub(crate) generate_name: &'a str,
     /// `status` and the like; empty for the object itself.
     pub(crate) subresource: &'a str,
     pub(crate) snapshot: &'a Snapshot,
     /// The object before an update or a delete.
     pub(crate) old: Option<&'a Value>,
     /// Nothing will be written: a plugin must not change anything outside the object either.
-    #[expect(dead_code, reason = "the first that changes something else is the quota")]
     pub(crate) dry_run: bool,
 }
 
@@ -70,7 +80,8 @@ impl Request<'_> {
 
     /// 403 for the object, with a cause.
     fn forbid(&self, cause: &str) -> Status {
-        Status::forbidden(&self.call.kind.group, &self.call.kind.plural, self.name, cause)
+        let name = if self.name.is_empty() { self.generate_name } else { self.name };
+        Status::forbidden(&self.call.kind.group, &self.call.kind.plural, name, cause)
     }
 }
 
@@ -93,7 +104,6 @@ pub(crate) enum Validate {
     /// By what the snapshot has.
     Now(fn(&Request<'_>, Option<&Value>, &mut Effects) -> Result<(), Status>),
     /// By asking somebody.
-    #[expect(dead_code, reason = "webhooks are the first that ask somebody")]
     Later(for<'a> fn(&'a Request<'a>, Option<&'a Value>, &'a mut Effects) -> Asking<'a>),
 }
 
@@ -102,6 +112,7 @@ pub(crate) enum Validate {
 pub(crate) struct Admission {
     mutating: Vec<Mutate>,
     validating: Vec<Validate>,
+    turns: resource_quota::Turns,
 }
 
 impl Admission {
@@ -113,6 +124,7 @@ impl Admission {
         Self {
             mutating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.mutate).collect(),
             validating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.validate).collect(),
+            turns: resource_quota::Turns::default(),
         }
     }
 

@@ -136,6 +136,7 @@ pub(crate) async fn finish_create(
             call,
             action: Action::Create,
             name: &given,
+            generate_name: if generated { meta::generate_name(&draft) } else { "" },
             subresource: "",
             snapshot: &snapshot,
             old: None,
@@ -149,10 +150,11 @@ pub(crate) async fn finish_create(
             meta::set_name(&mut object, &name);
         }
         let mut warnings = check_create(kind, &mut object, &snapshot)?;
+        let name = meta::name(&object).to_owned();
+        let request = admission::Request { name: &name, ..request };
         call.shared.admission.validate(&request, Some(&object), &mut effects).await?;
         let Effects { mut conditions, operations, warnings: more, .. } = effects;
         warnings.extend(more);
-        let name = meta::name(&object).to_owned();
         let key = call.key(&name);
         let outcome = if options.dry_run {
             match snapshot.get(&key) {
@@ -320,6 +322,7 @@ async fn finish_update(
         call,
         action: Action::Update,
         name: call.name(),
+        generate_name: "",
         subresource: &call.info.subresource,
         snapshot: &snapshot,
         old: Some(current),

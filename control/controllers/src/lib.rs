@@ -46,6 +46,7 @@ mod node_lifecycle;
 mod owner_garbage;
 mod pod_garbage;
 mod replica_set;
+mod resource_quota;
 mod root_ca;
 mod service_account;
 mod volume_protection;
@@ -91,6 +92,7 @@ impl Controllers {
         // Controllers subscribe before the first watch event arrives, so that they miss none.
         namespace::start(&context, &mut tasks, &stopped);
         service_account::start(&context, &mut tasks, &stopped);
+        resource_quota::start(&context, &mut tasks, &stopped);
         root_ca::start(&context, &mut tasks, &stopped);
         node_lifecycle::start(&context, &mut tasks, &stopped);
         pod_garbage::start(&context, &mut tasks, &stopped);

@@ -8,5 +8,6 @@ mod controllers {
     mod garbage;
     mod namespaces;
     mod nodes;
+    mod quotas;
     mod replicas;
 }

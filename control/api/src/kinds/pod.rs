@@ -9,7 +9,7 @@ mod columns;
 mod defaults;
 pub(crate) mod go_form;
 mod prepare;
-mod quality;
+pub(crate) mod quality;
 mod status;
 mod update;
 pub(crate) mod validate;

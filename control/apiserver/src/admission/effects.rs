@@ -1,6 +1,7 @@
 //! What admission wants besides the change of the object.
 
 use coracle_control_store::{Condition, Operation};
+use tokio::sync::OwnedMutexGuard;
 
 /// What the plugins of one write ask for. On a dry run nothing of it is carried out but the warnings.
 #[derive(Debug, Default)]
@@ -13,4 +14,13 @@ pub(crate) struct Effects {
     pub(crate) warnings: Vec<String>,
     /// Goes into the audit log with the request: key with the plugin's domain, and value.
     pub(crate) audit_annotations: Vec<(String, String)>,
+    /// Held until the write is done or given up.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Effects {
+    /// Whether something is written under this key together with the object.
+    pub(super) fn makes(&self, key: &[u8]) -> bool {
+        self.operations.iter().any(|operation| operation.key() == key)
+    }
 }

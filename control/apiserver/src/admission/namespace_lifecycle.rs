@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use coracle_control_api::meta;
 use coracle_control_api::status::{Status, StatusCause};
-use coracle_control_store::Condition;
-use serde_json::Value;
+use coracle_control_store::{Condition, Operation};
+use serde_json::{Value, json};
 
-use super::{Action, Request};
+use super::{Action, Effects, Request};
+use crate::bootstrap;
 
 /// Namespaces that cannot be deleted.
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
@@ -17,12 +18,15 @@ fn key(namespace: &str) -> Bytes {
 }
 
 /// Checks the namespace of an object that is to be made. The namespace must still be the same when it is.
-pub(super) fn admit(request: &Request<'_>) -> Result<Option<Condition>, Status> {
+pub(super) fn admit(request: &Request<'_>, effects: &mut Effects) -> Result<(), Status> {
     let namespace = request.call.namespace();
     if request.action != Action::Create || namespace.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     let key = key(namespace);
+    if effects.makes(&key) {
+        return Ok(());
+    }
     let Some(entry) = request.snapshot.get(&key) else {
         return Err(Status::not_found("", "namespaces", namespace));
     };
@@ -30,7 +34,30 @@ pub(super) fn admit(request: &Request<'_>) -> Result<Option<Condition>, Status> 
     if meta::is_being_deleted(&object) {
         return Err(terminating(request, namespace));
     }
-    Ok(Some(Condition::ModRevision { key, revision: entry.mod_revision }))
+    effects.conditions.push(Condition::ModRevision { key, revision: entry.mod_revision });
+    Ok(())
+}
+
+/// NamespaceAutoProvision: makes the namespace that is not there, together with the first object in it.
+pub(super) fn provide(request: &Request<'_>, effects: &mut Effects) {
+    let namespace = request.call.namespace();
+    if request.action != Action::Create || namespace.is_empty() || request.snapshot.get(&key(namespace)).is_some() {
+        return;
+    }
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    if let Some((key, value)) = bootstrap::make("", "namespaces", &body, request.call.now) {
+        effects.conditions.push(Condition::ModRevision { key: key.clone(), revision: 0 });
+        effects.operations.push(Operation::Put { key, value });
+    }
+}
+
+/// NamespaceExists: refuses everything in a namespace that is not there.
+pub(super) fn exists(request: &Request<'_>, effects: &Effects) -> Result<(), Status> {
+    let namespace = request.call.namespace();
+    if namespace.is_empty() || request.snapshot.get(&key(namespace)).is_some() || effects.makes(&key(namespace)) {
+        return Ok(());
+    }
+    Err(Status::not_found("", "namespaces", namespace))
 }
 
 fn terminating(request: &Request<'_>, namespace: &str) -> Status {

@@ -1,8 +1,9 @@
 //! The table of the plugins.
 
 use super::{
-    Action, Mutate, Validate, default_tolerations, namespace_lifecycle, node_restriction, pod_security, priority,
-    service_account, storage_in_use, taint_nodes,
+    Action, Mutate, Validate, claim_resize, default_tolerations, defaults, external_ips, limit_ranger,
+    namespace_lifecycle, node_restriction, owner_references, pod_rules, pod_security, priority, resource_quota,
+    runtime_class, service_account, storage_in_use, taint_nodes,
 };
 
 /// One plugin.
@@ -29,21 +30,40 @@ const fn off(name: &'static str, mutate: Option<Mutate>, validate: Option<Valida
 /// exist here and may only be named to leave it out ([`NOT_BUILT`]).
 pub(crate) static PLUGINS: &[Plugin] = &[
     off("AlwaysAdmit", None, None),
-    off("NamespaceAutoProvision", None, None),
-    on(
-        "NamespaceLifecycle",
+    off(
+        "NamespaceAutoProvision",
         Some(Mutate::Now(|request, _, effects| {
-            effects.conditions.extend(namespace_lifecycle::admit(request)?);
+            namespace_lifecycle::provide(request, effects);
             Ok(())
         })),
+        None,
+    ),
+    on(
+        "NamespaceLifecycle",
+        Some(Mutate::Now(|request, _, effects| namespace_lifecycle::admit(request, effects))),
         Some(Validate::Now(|request, _, _| match request.action {
             Action::Delete => namespace_lifecycle::protect(request),
             Action::Create | Action::Update => Ok(()),
         })),
     ),
-    off("NamespaceExists", None, None),
-    off("LimitPodHardAntiAffinityTopology", None, None),
-    on("LimitRanger", None, None),
+    off(
+        "NamespaceExists",
+        None,
+        Some(Validate::Now(|request, _, effects| namespace_lifecycle::exists(request, effects))),
+    ),
+    off(
+        "LimitPodHardAntiAffinityTopology",
+        None,
+        Some(Validate::Now(|request, object, _| pod_rules::anti_affinity(request, object))),
+    ),
+    on(
+        "LimitRanger",
+        Some(Mutate::Now(|request, object, _| {
+            limit_ranger::mutate(request, object);
+            Ok(())
+        })),
+        Some(Validate::Now(|request, object, _| limit_ranger::validate(request, object))),
+    ),
     on("ServiceAccount", Some(Mutate::Now(|request, object, _| service_account::admit(request, object))), None),
     on("NodeRestriction", None, Some(Validate::Now(|request, object, _| node_restriction::validate(request, object)))),
     on(
@@ -54,11 +74,22 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         })),
         None,
     ),
-    off("AlwaysPullImages", None, None),
+    off(
+        "AlwaysPullImages",
+        Some(Mutate::Now(|request, object, _| {
+            pod_rules::always_pull(request, object);
+            Ok(())
+        })),
+        Some(Validate::Now(|request, object, _| pod_rules::always_pulled(request, object))),
+    ),
     off("ImagePolicyWebhook", None, None),
     on("PodSecurity", None, Some(Validate::Now(pod_security::validate))),
-    off("PodNodeSelector", None, None),
-    on("Priority", Some(Mutate::Now(|request, object, _| priority::admit(request, object))), None),
+    off("PodNodeSelector", Some(Mutate::Now(|request, object, _| pod_rules::select_nodes(request, object))), None),
+    on(
+        "Priority",
+        Some(Mutate::Now(|request, object, _| priority::admit(request, object))),
+        Some(Validate::Now(|request, object, _| priority::validate(request, object))),
+    ),
     on(
         "DefaultTolerationSeconds",
         Some(Mutate::Now(|request, object, _| {
@@ -67,10 +98,28 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         })),
         None,
     ),
-    off("PodTolerationRestriction", None, None),
+    off(
+        "PodTolerationRestriction",
+        Some(Mutate::Now(|request, object, _| pod_rules::add_tolerations(request, object))),
+        Some(Validate::Now(|request, object, _| pod_rules::check_tolerations(request, object))),
+    ),
     off("EventRateLimit", None, None),
-    off("ExtendedResourceToleration", None, None),
-    on("DefaultStorageClass", None, None),
+    off(
+        "ExtendedResourceToleration",
+        Some(Mutate::Now(|request, object, _| {
+            pod_rules::tolerate_extended(request, object);
+            Ok(())
+        })),
+        None,
+    ),
+    on(
+        "DefaultStorageClass",
+        Some(Mutate::Now(|request, object, _| {
+            defaults::storage_class(request, object);
+            Ok(())
+        })),
+        None,
+    ),
     on(
         "StorageObjectInUseProtection",
         Some(Mutate::Now(|request, object, _| {
@@ -79,21 +128,44 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         })),
         None,
     ),
-    off("OwnerReferencesPermissionEnforcement", None, None),
-    on("PersistentVolumeClaimResize", None, None),
-    on("RuntimeClass", None, None),
+    off(
+        "OwnerReferencesPermissionEnforcement",
+        None,
+        Some(Validate::Now(|request, object, _| owner_references::validate(request, object))),
+    ),
+    on(
+        "PersistentVolumeClaimResize",
+        None,
+        Some(Validate::Now(|request, object, _| claim_resize::validate(request, object))),
+    ),
+    on(
+        "RuntimeClass",
+        Some(Mutate::Now(|request, object, _| runtime_class::mutate(request, object))),
+        Some(Validate::Now(|request, object, _| runtime_class::validate(request, object))),
+    ),
     on("CertificateApproval", None, None),
     on("CertificateSigning", None, None),
     on("ClusterTrustBundleAttest", None, None),
     on("CertificateSubjectRestriction", None, None),
-    on("DefaultIngressClass", None, None),
-    off("DenyServiceExternalIPs", None, None),
+    on(
+        "DefaultIngressClass",
+        Some(Mutate::Now(|request, object, _| {
+            defaults::ingress_class(request, object);
+            Ok(())
+        })),
+        None,
+    ),
+    off(
+        "DenyServiceExternalIPs",
+        None,
+        Some(Validate::Now(|request, object, _| external_ips::validate(request, object))),
+    ),
     on("PodTopologyLabels", None, None),
     on("MutatingAdmissionPolicy", None, None),
     on("MutatingAdmissionWebhook", None, None),
     on("ValidatingAdmissionPolicy", None, None),
     on("ValidatingAdmissionWebhook", None, None),
-    on("ResourceQuota", None, None),
+    on("ResourceQuota", None, Some(Validate::Later(resource_quota::validate))),
     off(
         "AlwaysDeny",
         None,

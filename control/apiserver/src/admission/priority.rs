@@ -7,6 +7,7 @@ use super::{Action, Request};
 
 /// Classes that every cluster has, whether or not there are objects for them.
 const SYSTEM: &[(&str, i64)] = &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+const PREFIX: &str = "/registry/scheduling.k8s.io/priorityclasses/";
 const PREEMPTS: &str = "PreemptLowerPriority";
 
 pub(super) fn admit(request: &Request<'_>, pod: &mut Value) -> Result<(), Status> {
@@ -53,6 +54,23 @@ pub(super) fn admit(request: &Request<'_>, pod: &mut Value) -> Result<(), Status
     Ok(())
 }
 
+/// Only one class can be the default.
+pub(super) fn validate(request: &Request<'_>, object: Option<&Value>) -> Result<(), Status> {
+    let is_class = request.is("scheduling.k8s.io", "priorityclasses") && request.action != Action::Delete;
+    let is_default = |class: &Value| class.get("globalDefault").and_then(Value::as_bool) == Some(true);
+    let Some(class) = object.filter(|class| is_class && is_default(class)) else { return Ok(()) };
+    let objects = request.snapshot.prefix(PREFIX.as_bytes());
+    let mut objects = objects.filter_map(|entry| serde_json::from_slice::<Value>(&entry.value).ok());
+    let name = coracle_control_api::meta::name;
+    match objects.find(|other| is_default(other) && (request.action == Action::Create || name(other) != name(class))) {
+        Some(other) => Err(request.forbid(&format!(
+            "PriorityClass {} is already marked as default. Only one default can exist",
+            name(&other)
+        ))),
+        None => Ok(()),
+    }
+}
+
 struct Class {
     /// Empty when the pod gets a number without a class.
     name: String,
@@ -72,7 +90,6 @@ impl Class {
 
 /// The class of that name; the class that is the default, or none, for a pod that names no class.
 fn find(request: &Request<'_>, name: &str) -> Result<Class, Status> {
-    const PREFIX: &str = "/registry/scheduling.k8s.io/priorityclasses/";
     if let Some((_, value)) = SYSTEM.iter().find(|(system, _)| *system == name) {
         return Ok(Class { name: name.to_owned(), value: *value, preemption: PREEMPTS.to_owned() });
     }

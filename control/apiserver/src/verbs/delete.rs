@@ -190,6 +190,7 @@ pub(crate) async fn attempt(
         call,
         action: Action::Delete,
         name: meta::name(&object),
+        generate_name: "",
         subresource: &call.info.subresource,
         snapshot: &snapshot,
         old: Some(&object),
