@@ -35,6 +35,7 @@ mod call;
 mod catalog;
 mod claims;
 mod list_options;
+mod metrics;
 mod negotiation;
 mod query;
 mod request_info;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -23,7 +24,8 @@ use crate::call::Call;
 use crate::catalog::Catalog;
 use crate::config::ApiServerConfig;
 use crate::host_links::HostLinks;
-use crate::negotiation::{Messages, Negotiated, negotiate};
+use crate::metrics::{Metrics, Subject};
+use crate::negotiation::{Messages, Negotiated, content_type, negotiate};
 use crate::openapi::OpenApi;
 use crate::query::Query;
 use crate::request_info::RequestInfo;
@@ -55,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) role_cache: RoleCache,
     pub(crate) sessions: Sessions,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Why the first objects cannot be made.
@@ -87,6 +90,7 @@ impl ApiServer {
             shutdown: CancellationToken::new(),
             role_cache: RoleCache::default(),
             sessions: Sessions::default(),
+            metrics: Arc::default(),
             store,
             config,
             hosts,
@@ -166,6 +170,9 @@ impl Shared {
         let long = call.info.verb == "watch" || LONG_RUNNING.contains(&call.info.subresource.as_str());
         let limit = self.config.request_timeout;
         let bytes_min = self.config.gzip_bytes_min;
+        let subject = self.subject(&call);
+        let under_way = (!long).then(|| self.metrics.begin(&call.info));
+        let begin = Instant::now();
         let handled = AssertUnwindSafe(handle(call, request)).catch_unwind();
         let result = if long { Ok(handled.await) } else { tokio::time::timeout(limit, handled).await };
         let answer = match result {
@@ -182,10 +189,28 @@ impl Shared {
                 status_answer(&Status::timeout("request did not complete within the allotted timeout", 0), agreed)
             }
         };
+        drop(under_way);
+        if let Some(subject) = subject {
+            self.metrics.answered(subject, answer.status().as_u16(), (!long).then(|| begin.elapsed()));
+        }
         if is_head {
             return answer.map(|_| Body::empty());
         }
         if long { answer } else { compress(answer, &headers, bytes_min).await }
+    }
+}
+
+impl Shared {
+    /// What a request counts as; `None` for what nothing serves, since clients make up such paths.
+    fn subject(&self, call: &Call) -> Option<Subject> {
+        let info = &call.info;
+        if info.is_resource {
+            let kind = self.catalog.find(&info.group, &info.version, &info.resource)?;
+            if !info.subresource.is_empty() {
+                kind.find_subresource(&info.subresource)?;
+            }
+        }
+        Some(Subject::new(info, &call.query, content_type(&call.headers) == "application/apply-patch+yaml"))
     }
 }
 

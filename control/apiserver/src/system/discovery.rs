@@ -48,8 +48,9 @@ pub(super) fn root(call: &Call) -> Result<Response, Status> {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }
-    let fixed = ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
-    paths.extend(fixed.iter().map(|path| (*path).to_owned()));
+    paths.extend(super::FIXED_PATHS.iter().map(|path| (*path).to_owned()));
+    paths.extend(super::health::paths());
+    paths.sort();
     Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(Messages::Object)?))
 }
 

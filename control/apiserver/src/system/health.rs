@@ -8,41 +8,66 @@ use futures::FutureExt as _;
 use crate::answer::{page_not_found, text_answer};
 use crate::call::Call;
 
-/// The checks. The store answers under upstream's name for it, which is what monitoring asks for.
-const CHECKS: &[&str] = &["ping", "log", "etcd"];
-/// A check of `/readyz` alone: not while the server goes down.
-const SHUTDOWN: &str = "shutdown";
+/// Checks of all three endpoints, under upstream's names where what they ask means the same here; monitoring asks by name.
+const CHECKS: &[&str] = &["ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles"];
+/// Checks of `/readyz` alone: the store's index is what upstream's informers are, and nothing is ready that goes down.
+const READY_CHECKS: &[&str] = &["etcd-readiness", "informer-sync", "shutdown"];
+/// The store's keys of the roles.
+const ROLES: &[u8] = b"/registry/rbac.authorization.k8s.io/clusterroles/";
 /// How long the store may take to confirm that it is current.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) async fn answer(call: &Call, parts: &[&str]) -> Response {
-    let Some((endpoint, rest)) = parts.split_first() else { return page_not_found() };
-    let mut checks = CHECKS.to_vec();
-    if *endpoint == "readyz" {
-        checks.push(SHUTDOWN);
+fn checks_of(endpoint: &str) -> Vec<&'static str> {
+    match endpoint {
+        "readyz" => [CHECKS, READY_CHECKS].concat(),
+        _ => CHECKS.to_vec(),
     }
-    match rest {
-        [] => {}
-        [name] if checks.contains(name) => checks = vec![name],
-        _ => return page_not_found(),
+}
+
+/// The paths of the endpoints and their checks.
+pub(super) fn paths() -> Vec<String> {
+    let mut paths = Vec::new();
+    for endpoint in ["healthz", "livez", "readyz"] {
+        paths.push(format!("/{endpoint}"));
+        paths.extend(checks_of(endpoint).iter().map(|check| format!("/{endpoint}/{check}")));
+    }
+    paths
+}
+
+pub(super) async fn answer(call: &Call, endpoint: &str) -> Response {
+    let path = call.info.path.trim_matches('/');
+    let wanted = path.strip_prefix(endpoint).unwrap_or_default().trim_start_matches('/');
+    let mut checks = checks_of(endpoint);
+    if !wanted.is_empty() {
+        checks.retain(|check| *check == wanted);
+        if checks.is_empty() {
+            return page_not_found();
+        }
     }
     let excluded: Vec<&str> = call.query.all("exclude").collect();
     let mut text = String::new();
-    let mut failed = false;
-    for check in checks {
-        if excluded.contains(&check) {
+    let mut failed = Vec::new();
+    for check in &checks {
+        if wanted.is_empty() && excluded.contains(check) {
             text.push_str(&format!("[+]{check} excluded: ok\n"));
         } else if passes(call, check, endpoint).await {
             text.push_str(&format!("[+]{check} ok\n"));
         } else {
-            failed = true;
+            failed.push(*check);
             text.push_str(&format!("[-]{check} failed: reason withheld\n"));
         }
     }
-    if failed {
+    let unknown: Vec<String> =
+        excluded.iter().filter(|name| !checks.contains(name)).map(|name| format!("{name:?}")).collect();
+    if wanted.is_empty() && !unknown.is_empty() {
+        text.push_str(&format!("warn: some health checks cannot be excluded: no matches for {}\n", unknown.join(",")));
+    }
+    if !failed.is_empty() {
+        tracing::info!(endpoint, ?failed, "a health check failed");
         return text_answer(500, format!("{text}{endpoint} check failed\n"));
     }
-    if call.query.get("verbose").is_some() {
+    // A check by its own path says little whatever is asked, as upstream.
+    if call.query.get("verbose").is_some() && wanted.is_empty() {
         return text_answer(200, format!("{text}{endpoint} check passed\n"));
     }
     text_answer(200, "ok")
@@ -51,13 +76,16 @@ pub(super) async fn answer(call: &Call, parts: &[&str]) -> Response {
 async fn passes(call: &Call, check: &str, endpoint: &str) -> bool {
     let store = &call.shared.store;
     match check {
-        SHUTDOWN => !call.shared.shutdown.is_cancelled(),
+        "shutdown" => !call.shared.shutdown.is_cancelled(),
         // A server that only waits for others (no leader) lives but is not ready.
-        "etcd" if endpoint == "livez" => store.failed().now_or_never().is_none(),
-        "etcd" => {
+        "etcd" if endpoint != "readyz" => store.failed().now_or_never().is_none(),
+        "etcd" | "etcd-readiness" => {
             let read = tokio::time::timeout(STORE_TIMEOUT, store.linearizable_snapshot());
             store.failed().now_or_never().is_none() && matches!(read.await, Ok(Ok(_)))
         }
+        "informer-sync" => store.revision() > 0,
+        // Without its first objects a server refuses everybody.
+        "poststarthook/rbac/bootstrap-roles" => store.snapshot().prefix(ROLES).next().is_some(),
         _ => true,
     }
 }

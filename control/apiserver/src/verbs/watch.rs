@@ -19,6 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use crate::call::{Answer, ResourceCall, view};
 use crate::filter::Filter;
 use crate::list_options::{ListOptions, Version};
+use crate::metrics::{LongRunning, Subject};
 use crate::negotiation::{Encoding, Form, Negotiated, STREAMABLE};
 use crate::stored;
 use crate::table::{IncludeObject, TableWriter, partial, write_value};
@@ -103,6 +104,7 @@ async fn open(
         bookmarks,
         told: start,
         ended: false,
+        _open: call.shared.metrics.stream(Subject::new(&call.info, &call.query, false)),
     })
 }
 
@@ -131,6 +133,8 @@ struct EventStream {
     /// The highest revision that the client knows from a bookmark.
     told: u64,
     ended: bool,
+    /// Counts the stream among the open ones.
+    _open: LongRunning,
 }
 
 /// What a wait ended with.

@@ -126,11 +126,42 @@ async fn health_is_told_by_check() {
     assert_eq!(api.get("/readyz").await.check(200).text, "ok");
     let text = api.get("/readyz?verbose").await.check(200).text;
     assert!(text.contains("[+]etcd ok\n") && text.ends_with("readyz check passed\n"), "{text}");
+    assert!(text.contains("[+]poststarthook/rbac/bootstrap-roles ok\n") && text.contains("[+]informer-sync ok\n"));
     api.get("/livez/ping").await.check(200);
+    api.get("/readyz/poststarthook/rbac/bootstrap-roles").await.check(200);
+    let text = api.get("/readyz?verbose&exclude=etcd&exclude=nosuch").await.check(200).text;
+    assert!(text.contains("[+]etcd excluded: ok\n"), "{text}");
+    assert!(text.contains("warn: some health checks cannot be excluded: no matches for \"nosuch\"\n"), "{text}");
     api.get("/livez/nosuch").await.check(404);
     api.store.close().await;
     let text = api.get("/livez").await.check(500).text;
     assert!(text.contains("[-]etcd failed: reason withheld"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_and_objects_are_counted_for_prometheus() {
+    let api = Api::start().await;
+    api.config_map("a", serde_json::json!({})).await.check(201);
+    api.config_map("a", serde_json::json!({})).await.check(409);
+    let mut watch = api.watch("/api/v1/namespaces/default/configmaps?watch=1").await;
+    watch.next().await.unwrap();
+    api.get("/api/v1/namespaces/default/madeup").await.check(404);
+    let answer = api.get("/metrics").await.check(200);
+    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let posted = "component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"configmaps\",scope=\"resource\",\
+                  subresource=\"\",verb=\"POST\",version=\"v1\"";
+    for line in [
+        format!("apiserver_request_total{{code=\"201\",{posted}}} 1"),
+        format!("apiserver_request_total{{code=\"409\",{posted}}} 1"),
+        format!("apiserver_request_duration_seconds_count{{{posted}}} 2"),
+        "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1".to_owned(),
+        "apiserver_storage_objects{resource=\"configmaps\"} 1".to_owned(),
+    ] {
+        assert!(answer.text.lines().any(|found| found == line), "{line} is not in\n{}", answer.text);
+    }
+    let open = answer.text.lines().find(|line| line.starts_with("apiserver_longrunning_requests{")).unwrap();
+    assert!(open.contains("verb=\"WATCH\"") && open.ends_with(" 1"), "{open}");
+    assert!(!answer.text.contains("madeup"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ fn the_newest_stable_version_is_preferred() {
 #[test]
 fn a_resource_is_printed_in_the_order_of_upstream() {
     let kind = coracle_control_api::kind::find("", "v1", "configmaps").unwrap();
-    let text = serde_json::to_string(&ApiResource::of_kind(&kind)).unwrap();
+    let text = serde_json::to_string(&ApiResource::of_kind(kind)).unwrap();
     let start = r#"{"name":"configmaps","singularName":"configmap","namespaced":true,"kind":"ConfigMap","verbs":["create","delete","deletecollection","get","list","patch","update","watch"],"shortNames":["cm"],"storageVersionHash":""#;
     assert!(text.starts_with(start), "{text}");
 }
