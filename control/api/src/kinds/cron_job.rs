@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
-use crate::kinds::fields::{self, Fields, same};
+use crate::kind::{Column, Kind};
+use crate::kinds::fields::{self, Fields};
 use crate::kinds::validation::{not_negative, one_of};
-use crate::kinds::{age, columns, job, object_meta, pod, workload};
+use crate::kinds::workload::Workload;
+use crate::kinds::{age, columns, job, workload};
 use crate::status::{FieldError, FieldPath};
 
 use schedule::Schedule;
@@ -42,14 +43,10 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct CronJob;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("batch", "v1", "CronJob", "cronjobs", CronJob)
-        .schema("io.k8s.api.batch.v1.CronJob")
-        .short_names(&["cj"])
-        .categories(&["all"])
-        .part("status", Part::Status, PART_VERBS)
+    workload::row(("batch", "CronJob", "cronjobs"), "io.k8s.api.batch.v1.CronJob", CronJob).short_names(&["cj"])
 }
 
-impl Behaviour for CronJob {
+impl Workload for CronJob {
     fn default(&self, object: &mut Value) {
         let Some(spec) = fields::object_mut(object, "spec") else { return };
         fields::set_text_default(spec, "concurrencyPolicy", "Allow");
@@ -61,25 +58,11 @@ impl Behaviour for CronJob {
         }
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        object_meta::first_generation(object);
-        fields::set(object, "status", Value::Object(serde_json::Map::new()));
-        prepare_pods(object);
+    fn template_path(&self) -> &'static [&'static str] {
+        &["spec", "jobTemplate", "spec", "template"]
     }
 
-    fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-            return;
-        }
-        fields::copy_from(new, old, "status");
-        prepare_pods(new);
-        if !same(new.get("spec"), old.get("spec")) {
-            object_meta::bump_generation(new, old);
-        }
-    }
-
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let name = workload::part(object, "metadata").text("name");
         if name.len() > NAME_BYTES_MAX {
@@ -90,37 +73,22 @@ impl Behaviour for CronJob {
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+    fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if part != Part::Status {
-            // A schedule that was let in with a time zone may keep it.
-            let zone_was_there = workload::part(old, "spec").text("schedule").contains("TZ");
-            spec(&mut errors, workload::part(new, "spec"), zone_was_there);
-        }
+        // A schedule that was let in with a time zone may keep it.
+        let zone_was_there = workload::part(old, "spec").text("schedule").contains("TZ");
+        spec(&mut errors, workload::part(new, "spec"), zone_was_there);
         errors
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let template_path = ["spec", "jobTemplate", "spec", "template"];
-        if let Some(template) = new.at(&template_path)
-            && !old.is_some_and(|old| same(Some(template), old.at(&template_path)))
-        {
-            let path = FieldPath::root("spec");
-            pod::warn_of_template(&mut warnings, &path.child("jobTemplate.spec.template"), template);
-        }
-        let schedule = workload::part(new, "spec").text("schedule");
-        if schedule.contains("TZ") {
-            warnings.push(
-                "CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
-                    .to_owned(),
-            );
-        }
-        warnings
+    fn validate_status(&self, _new: &Value, _old: &Value) -> Vec<FieldError> {
+        Vec::new()
     }
 
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
+    fn warnings(&self, new: &Value) -> Vec<String> {
+        const ZONE: &str = "CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+        let has_zone = workload::part(new, "spec").text("schedule").contains("TZ");
+        if has_zone { vec![ZONE.to_owned()] } else { Vec::new() }
     }
 
     fn columns(&self) -> &[Column] {
@@ -152,17 +120,6 @@ impl Behaviour for CronJob {
             images,
             workload::selector_cell(job.child("selector")),
         ]
-    }
-}
-
-fn prepare_pods(object: &mut Value) {
-    let template = object
-        .get_mut("spec")
-        .and_then(|spec| spec.get_mut("jobTemplate"))
-        .and_then(|job| job.get_mut("spec"))
-        .and_then(|job| job.get_mut("template"));
-    if let Some(template) = template {
-        pod::prepare_template(template);
     }
 }
 

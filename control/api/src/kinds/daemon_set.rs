@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind, Part};
 use crate::kinds::fields::{self, Fields, same};
 use crate::kinds::validation::labels;
+use crate::kinds::workload::Workload;
 use crate::kinds::{columns, pod, workload};
 use crate::selector::LabelSelector;
 use crate::status::{FieldError, FieldPath};
@@ -42,15 +43,12 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct DaemonSet;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("apps", "v1", "DaemonSet", "daemonsets", DaemonSet)
-        .schema("io.k8s.api.apps.v1.DaemonSet")
+    workload::row(("apps", "DaemonSet", "daemonsets"), "io.k8s.api.apps.v1.DaemonSet", DaemonSet)
         .short_names(&["ds"])
-        .categories(&["all"])
         .version_annotations(&[TEMPLATE_GENERATION])
-        .part("status", Part::Status, PART_VERBS)
 }
 
-impl Behaviour for DaemonSet {
+impl Workload for DaemonSet {
     fn default(&self, object: &mut Value) {
         let generation = template_generation(object);
         set_template_generation(object, generation);
@@ -68,47 +66,27 @@ impl Behaviour for DaemonSet {
     }
 
     fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
         let generation = template_generation(object).max(1);
         set_template_generation(object, generation);
     }
 
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
         let generation = template_generation(old);
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-            set_template_generation(new, generation);
-            return;
-        }
-        workload::prepare_update(new, old);
         let template = ["spec", "template"];
-        let changed = !same(new.at(&template), old.at(&template));
+        let changed = part != Part::Status && !same(new.at(&template), old.at(&template));
         set_template_generation(new, if changed { generation.saturating_add(1) } else { generation });
     }
 
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         self::spec(&mut errors, workload::part(object, "spec"));
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+    fn validate_status(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if part == Part::Status {
-            status(&mut errors, workload::part(new, "status"), workload::part(old, "status"));
-            return errors;
-        }
-        self::spec(&mut errors, workload::part(new, "spec"));
-        workload::selector_stays(&mut errors, new, old);
+        status(&mut errors, workload::part(new, "status"), workload::part(old, "status"));
         errors
-    }
-
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
     }
 
     fn columns(&self) -> &[Column] {

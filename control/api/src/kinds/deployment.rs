@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind, Part};
 use crate::kinds::fields::{self, Fields, same};
+use crate::kinds::workload::Workload;
 use crate::kinds::{columns, object_meta, workload};
 use crate::status::{FieldError, FieldPath};
 
@@ -33,16 +34,13 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct Deployment;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("apps", "v1", "Deployment", "deployments", Deployment)
-        .schema("io.k8s.api.apps.v1.Deployment")
+    workload::row(("apps", "Deployment", "deployments"), "io.k8s.api.apps.v1.Deployment", Deployment)
         .short_names(&["deploy"])
-        .categories(&["all"])
         .version_annotations(&["deprecated.deployment.rollback.to"])
         .scalable(workload::scale_paths())
-        .part("status", Part::Status, PART_VERBS)
 }
 
-impl Behaviour for Deployment {
+impl Workload for Deployment {
     fn default(&self, object: &mut Value) {
         let Some(spec) = fields::object_mut(object, "spec") else { return };
         fields::set_default(spec, "replicas", 1);
@@ -59,19 +57,13 @@ impl Behaviour for Deployment {
         }
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
-    }
-
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
         if part == Part::Status {
-            workload::prepare_status(new, old);
             if let (Some(new), Some(old)) = (new.get_mut("metadata"), old.get("metadata")) {
                 fields::copy_from(new, old, "labels");
             }
             return;
         }
-        workload::prepare_update(new, old);
         // Its annotations go on to the replica sets, so they count as what is wanted.
         let annotations = ["metadata", "annotations"];
         if !same(new.at(&annotations), old.at(&annotations)) {
@@ -79,29 +71,20 @@ impl Behaviour for Deployment {
         }
     }
 
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         self::spec(&mut errors, workload::part(object, "spec"));
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+    fn validate_status(&self, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if part == Part::Status {
-            status(&mut errors, workload::part(new, "status"), workload::part(old, "status"));
-            return errors;
-        }
-        self::spec(&mut errors, workload::part(new, "spec"));
-        workload::selector_stays(&mut errors, new, old);
+        status(&mut errors, workload::part(new, "status"), workload::part(old, "status"));
         errors
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec", "metadata.labels"] } else { &["status"] }
+    fn reset_with_status(&self) -> &'static [&'static str] {
+        &["spec", "metadata.labels"]
     }
 
     fn columns(&self) -> &[Column] {

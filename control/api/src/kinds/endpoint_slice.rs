@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::kind::{Behaviour, Column, Kind, Part};
 use crate::kinds::fields::{self, Fields, same};
 use crate::kinds::validation::{
-    IMMUTABLE, complain, dns_label, dns_subdomain, labels, one_of, parse_ip, qualified_name,
+    IMMUTABLE, addresses, complain, dns_label, dns_subdomain, labels, one_of, parse_ip, qualified_name,
 };
 use crate::kinds::{columns, object_meta};
 use crate::names;
@@ -92,6 +92,22 @@ impl Behaviour for EndpointSlice {
         errors
     }
 
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if new.text("addressType") == "FQDN" {
+            return vec!["addressType: FQDN endpoints are deprecated".to_owned()];
+        }
+        let path = FieldPath::root("endpoints");
+        let mut warnings = Vec::new();
+        for (index, endpoint) in new.list("endpoints").iter().enumerate() {
+            let path = path.index(index);
+            let path = path.child("addresses");
+            for (index, address) in endpoint.texts("addresses").into_iter().enumerate() {
+                warnings.extend(addresses::ip_warning(&path.index(index), address));
+            }
+        }
+        warnings
+    }
+
     fn columns(&self) -> &[Column] {
         &COLUMNS
     }
@@ -129,15 +145,15 @@ fn endpoints(errors: &mut Vec<FieldError>, endpoints: &[Value], kind: &str) {
     }
     for (index, endpoint) in endpoints.iter().enumerate() {
         let path = path.index(index);
-        let addresses = endpoint.texts("addresses");
+        let given = endpoint.texts("addresses");
         let at = path.child("addresses");
-        if addresses.is_empty() {
+        if given.is_empty() {
             errors.push(FieldError::required(at, "must contain at least 1 address"));
-        } else if addresses.len() > ADDRESSES_MAX {
-            errors.push(FieldError::too_many(at, addresses.len(), ADDRESSES_MAX));
+        } else if given.len() > ADDRESSES_MAX {
+            errors.push(FieldError::too_many(at, given.len(), ADDRESSES_MAX));
         }
-        for (index, given) in addresses.into_iter().enumerate() {
-            address(errors, &at.index(index), given, kind);
+        for (index, text) in given.into_iter().enumerate() {
+            address(errors, &at.index(index), text, kind);
         }
         if let Some(node) = endpoint.text_if_set("nodeName") {
             dns_subdomain(errors, &path.child("nodeName"), node);
@@ -170,7 +186,7 @@ fn address(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, address: &str, ki
         _ => return,
     }
     match parsed {
-        Some(ip) => reachable(errors, path, address, ip),
+        Some(ip) => addresses::not_special(errors, path, address, ip),
         None => errors.push(FieldError::invalid(path, address, "must be a valid IP address")),
     }
 }
@@ -218,27 +234,6 @@ fn hints(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, hints: &Value) {
             }
             complain(errors, &path.child("name"), name, rule(name));
         }
-    }
-}
-
-/// An endpoint's address is one that can be another machine's.
-fn reachable(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, address: &str, ip: std::net::IpAddr) {
-    let mut refuse = |detail: &str| errors.push(FieldError::invalid(path, address, detail));
-    if ip.is_unspecified() {
-        refuse(&format!("may not be unspecified ({address})"));
-    }
-    if ip.is_loopback() {
-        refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");
-    }
-    let (link_local, multicast) = match ip {
-        std::net::IpAddr::V4(ip) => (ip.is_link_local(), ip.octets()[..3] == [224, 0, 0]),
-        std::net::IpAddr::V6(ip) => (ip.is_unicast_link_local(), ip.segments()[0] == 0xff02),
-    };
-    if link_local {
-        refuse("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-    }
-    if multicast {
-        refuse("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
     }
 }
 

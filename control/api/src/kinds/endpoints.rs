@@ -1,6 +1,5 @@
 //! Endpoints: the addresses behind a service, in the form of old that `EndpointSlice` has replaced.
 
-use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use crate::kind::{Behaviour, Column, Kind, Part};
 use crate::kinds::columns;
 use crate::kinds::fields::{self, Fields, items_mut};
-use crate::kinds::validation::{complain, dns_label, dns_subdomain, ip, one_of, parse_ip, port_number};
+use crate::kinds::validation::{addresses, complain, dns_label, dns_subdomain, ip, one_of, parse_ip, port_number};
 use crate::status::{FieldError, FieldPath};
 
 /// Addresses that a table shows before it says how many more there are.
@@ -52,12 +51,28 @@ impl Behaviour for Endpoints {
         self.validate_create(new)
     }
 
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let path = FieldPath::root("subsets");
+        for (index, subset) in new.list("subsets").iter().enumerate() {
+            let path = path.index(index);
+            for list in ["addresses", "notReadyAddresses"] {
+                let path = path.child(list);
+                for (index, address) in subset.list(list).iter().enumerate() {
+                    let path = path.index(index);
+                    warnings.extend(addresses::ip_warning(&path.child("ip"), address.text("ip")));
+                }
+            }
+        }
+        warnings
+    }
+
     fn columns(&self) -> &[Column] {
         &COLUMNS
     }
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
-        vec![columns::name_cell(object), Value::from(addresses(object)), columns::age_cell(object, now)]
+        vec![columns::name_cell(object), Value::from(shown_addresses(object)), columns::age_cell(object, now)]
     }
 }
 
@@ -100,31 +115,12 @@ fn address(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, address: &Value) 
         dns_subdomain(errors, &path.child("nodeName"), node);
     }
     if let Some(parsed) = parse_ip(text) {
-        complain(errors, &path.child("ip"), text, not_special(parsed));
+        addresses::not_special(errors, &path.child("ip"), text, parsed);
     }
 }
 
-/// Addresses that mean this host or every host are no endpoints.
-fn not_special(address: IpAddr) -> Vec<String> {
-    let mut complaints = Vec::new();
-    let mut refuse = |wrong: bool, words: &str| {
-        if wrong {
-            complaints.push(words.to_owned());
-        }
-    };
-    let (link_local, link_local_multicast) = match address {
-        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0 == 0xfe80, v6.segments()[0] & 0xff0f == 0xff02),
-    };
-    refuse(address.is_unspecified(), &format!("may not be unspecified ({address})"));
-    refuse(address.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)");
-    refuse(link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-    refuse(link_local_multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
-    complaints
-}
-
 /// `10.0.0.1:80,10.0.0.2:80 + 3 more...`.
-fn addresses(object: &Value) -> String {
+fn shown_addresses(object: &Value) -> String {
     let mut shown = Vec::new();
     let mut count = 0_usize;
     for subset in object.list("subsets") {

@@ -10,8 +10,9 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind};
 use crate::kinds::fields::{self, Fields, items_mut};
+use crate::kinds::workload::Workload;
 use crate::kinds::{age, columns, workload};
 use crate::status::FieldError;
 
@@ -41,14 +42,10 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct Job;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("batch", "v1", "Job", "jobs", Job)
-        .schema("io.k8s.api.batch.v1.Job")
-        .categories(&["all"])
-        .orphans_dependents()
-        .part("status", Part::Status, PART_VERBS)
+    workload::row(("batch", "Job", "jobs"), "io.k8s.api.batch.v1.Job", Job).orphans_dependents()
 }
 
-impl Behaviour for Job {
+impl Workload for Job {
     fn default(&self, object: &mut Value) {
         labels_from_template(object);
         if let Some(spec) = fields::object_mut(object, "spec") {
@@ -57,34 +54,21 @@ impl Behaviour for Job {
     }
 
     fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
         if !workload::part(object, "spec").is_true("manualSelector") {
             generate_selector(object);
         }
     }
 
-    fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-        } else {
-            workload::prepare_update(new, old);
-        }
-    }
-
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         validate::create(object)
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
-        if part == Part::Status { update::status(new, old) } else { update::object(new, old) }
+    fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        update::object(new, old)
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
+    fn validate_status(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        update::status(new, old)
     }
 
     fn columns(&self) -> &[Column] {
@@ -193,8 +177,6 @@ fn state(object: &Value) -> &'static str {
         "Suspended"
     } else if has("FailureTarget") {
         "FailureTarget"
-    } else if has("SuccessCriteriaMet") {
-        "SuccessCriteriaMet"
     } else {
         "Running"
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::kind::{Behaviour, Column, Kind, Part};
 use crate::kinds::fields::{self, Fields};
-use crate::kinds::validation::{cidr, complain, labels, parse_cidr, port_name, port_number};
+use crate::kinds::validation::{addresses, cidr, complain, labels, parse_cidr, port_name, port_number};
 use crate::kinds::{columns, object_meta, spec_status};
 use crate::selector::LabelSelector;
 use crate::status::{FieldError, FieldPath};
@@ -77,6 +77,30 @@ impl Behaviour for NetworkPolicy {
 
     fn validate_update(&self, _part: Part, new: &Value, _old: &Value) -> Vec<FieldError> {
         self.validate_create(new)
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let path = FieldPath::root("spec");
+        for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+            let rules = new.child("spec").map(|spec| spec.list(direction)).unwrap_or_default();
+            for (index, rule) in rules.iter().enumerate() {
+                let path = path.child(direction);
+                let path = path.index(index);
+                let path = path.child(peers);
+                for (index, peer) in rule.list(peers).iter().enumerate() {
+                    let Some(block) = peer.child("ipBlock") else { continue };
+                    let path = path.index(index);
+                    let path = path.child("ipBlock");
+                    warnings.extend(addresses::cidr_warnings(&path.child("cidr"), block.text("cidr")));
+                    let path = path.child("except");
+                    for (index, except) in block.texts("except").into_iter().enumerate() {
+                        warnings.extend(addresses::cidr_warnings(&path.index(index), except));
+                    }
+                }
+            }
+        }
+        warnings
     }
 
     fn columns(&self) -> &[Column] {

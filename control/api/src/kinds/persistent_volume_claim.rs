@@ -112,14 +112,7 @@ impl Behaviour for PersistentVolumeClaim {
 
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
         let mut warnings = class_annotation_warning(new);
-        if let Some(amount) = resources::amount_of(new.at(&["spec", "resources", "requests"]), "storage")
-            .filter(|amount| amount.milli_value() % 1000 != 0)
-        {
-            warnings.push(format!(
-                "spec.resources.requests[storage]: fractional byte value {} is invalid, must be an integer",
-                go_text::quote(&amount.to_string())
-            ));
-        }
+        warnings.extend(fraction_warning("", new));
         warnings
     }
 
@@ -155,6 +148,15 @@ impl Behaviour for PersistentVolumeClaim {
 pub(crate) fn class(object: &Value) -> String {
     let annotation = object.at(&["metadata", "annotations", CLASS_ANNOTATION]).and_then(Value::as_str);
     annotation.unwrap_or_else(|| workload::part(object, "spec").text("storageClassName")).to_owned()
+}
+
+/// The warning about a claim, or the template of one, that asks for part of a byte. `path` is where it stands.
+pub(crate) fn fraction_warning(path: &str, claim: &Value) -> Option<String> {
+    let amount = resources::amount_of(claim.at(&["spec", "resources", "requests"]), "storage")?;
+    let quoted = go_text::quote(&amount.to_string());
+    let field = format!("{path}spec.resources.requests[storage]");
+    (amount.milli_value() % 1000 != 0)
+        .then(|| format!("{field}: fractional byte value {quoted} is invalid, must be an integer"))
 }
 
 /// The warning about a class that is still named by an annotation.

@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind};
 use crate::kinds::fields::{self, Fields};
+use crate::kinds::workload::Workload;
 use crate::kinds::{columns, workload};
 use crate::status::{FieldError, FieldPath};
 
@@ -32,34 +33,19 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct ReplicaSet;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("apps", "v1", "ReplicaSet", "replicasets", ReplicaSet)
-        .schema("io.k8s.api.apps.v1.ReplicaSet")
+    workload::row(("apps", "ReplicaSet", "replicasets"), "io.k8s.api.apps.v1.ReplicaSet", ReplicaSet)
         .short_names(&["rs"])
-        .categories(&["all"])
         .scalable(workload::scale_paths())
-        .part("status", Part::Status, PART_VERBS)
 }
 
-impl Behaviour for ReplicaSet {
+impl Workload for ReplicaSet {
     fn default(&self, object: &mut Value) {
         let Some(spec) = fields::object_mut(object, "spec") else { return };
         fields::set_default(spec, "replicas", 1);
         workload::default_template(spec);
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
-    }
-
-    fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-        } else {
-            workload::prepare_update(new, old);
-        }
-    }
-
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let (path, spec) = (FieldPath::root("spec"), workload::part(object, "spec"));
         workload::not_negatives(&mut errors, &path, spec, &["replicas", "minReadySeconds"]);
@@ -68,21 +54,8 @@ impl Behaviour for ReplicaSet {
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
-        if part == Part::Status {
-            return replica_status(workload::part(new, "status"));
-        }
-        let mut errors = self.validate_create(new);
-        workload::selector_stays(&mut errors, new, old);
-        errors
-    }
-
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
+    fn validate_status(&self, new: &Value, _old: &Value) -> Vec<FieldError> {
+        replica_status(workload::part(new, "status"))
     }
 
     fn columns(&self) -> &[Column] {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::replica_set::{replica_cells, replica_status};
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind};
 use crate::kinds::fields::{self, Fields};
+use crate::kinds::workload::Workload;
 use crate::kinds::{columns, pod, workload};
 use crate::selector::LabelSelector;
 use crate::status::{FieldError, FieldPath};
@@ -33,16 +34,17 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct ReplicationController;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("", "v1", "ReplicationController", "replicationcontrollers", ReplicationController)
-        .schema("io.k8s.api.core.v1.ReplicationController")
-        .short_names(&["rc"])
-        .categories(&["all"])
-        .orphans_dependents()
-        .scalable(workload::scale_paths())
-        .part("status", Part::Status, PART_VERBS)
+    workload::row(
+        ("", "ReplicationController", "replicationcontrollers"),
+        "io.k8s.api.core.v1.ReplicationController",
+        ReplicationController,
+    )
+    .short_names(&["rc"])
+    .orphans_dependents()
+    .scalable(workload::scale_paths())
 }
 
-impl Behaviour for ReplicationController {
+impl Workload for ReplicationController {
     fn default(&self, object: &mut Value) {
         labels_from_template(object);
         let Some(spec) = fields::object_mut(object, "spec") else { return };
@@ -52,19 +54,7 @@ impl Behaviour for ReplicationController {
         }
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
-    }
-
-    fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-        } else {
-            workload::prepare_update(new, old);
-        }
-    }
-
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         let (path, spec) = (FieldPath::root("spec"), workload::part(object, "spec"));
         workload::not_negatives(&mut errors, &path, spec, &["minReadySeconds"]);
@@ -77,16 +67,12 @@ impl Behaviour for ReplicationController {
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, _old: &Value) -> Vec<FieldError> {
-        if part == Part::Status { replica_status(workload::part(new, "status")) } else { self.validate_create(new) }
+    fn validate_update(&self, new: &Value, _old: &Value) -> Vec<FieldError> {
+        self.validate(new)
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
+    fn validate_status(&self, new: &Value, _old: &Value) -> Vec<FieldError> {
+        replica_status(workload::part(new, "status"))
     }
 
     fn columns(&self) -> &[Column] {

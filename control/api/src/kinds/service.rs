@@ -15,9 +15,10 @@ use serde_json::Value;
 
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part, Pool, Verb};
 use crate::kinds::fields::{self, Fields};
+use crate::kinds::validation::addresses;
 use crate::kinds::validation::names::NameRule;
 use crate::kinds::workload;
-use crate::status::FieldError;
+use crate::status::{FieldError, FieldPath};
 
 const PROXY: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update];
 /// The address of a service that wants none.
@@ -74,7 +75,7 @@ impl Behaviour for Service {
     }
 
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        warnings(workload::part(new, "spec"))
+        warnings(new)
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
@@ -132,26 +133,44 @@ pub(crate) fn is_headless(spec: &Value) -> bool {
     spec.texts("clusterIPs") == [HEADLESS]
 }
 
-fn warnings(spec: &Value) -> Vec<String> {
+/// The annotation of old about zones, and the present one.
+const TOPOLOGY: [&str; 2] = ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
+
+fn warnings(service: &Value) -> Vec<String> {
+    let (spec, path) = (workload::part(service, "spec"), FieldPath::root("spec"));
     let mut warnings = Vec::new();
+    if service.at(&["metadata", "annotations", TOPOLOGY[0]]).is_some() {
+        warnings.push(format!("annotation {} is deprecated, please use {} instead", TOPOLOGY[0], TOPOLOGY[1]));
+    }
+    let strange = |warnings: &mut Vec<String>, field: &str| {
+        let path = path.child(field);
+        for (index, address) in spec.texts(field).into_iter().enumerate() {
+            warnings.extend(addresses::ip_warning(&path.index(index), address));
+        }
+    };
+    if is_headless(spec) {
+        let ignored = [
+            ("spec.loadBalancerIP", !spec.text("loadBalancerIP").is_empty()),
+            ("spec.externalIPs", !spec.list("externalIPs").is_empty()),
+            ("spec.SessionAffinity", spec.text("sessionAffinity") != "None"),
+        ];
+        let ignored = ignored.iter().filter(|(_, set)| *set);
+        warnings.extend(ignored.map(|(field, _)| format!("{field} is ignored for headless services")));
+    } else {
+        strange(&mut warnings, "clusterIPs");
+    }
+    strange(&mut warnings, "externalIPs");
+    warnings.extend(addresses::ip_warning(&path.child("loadBalancerIP"), spec.text("loadBalancerIP")));
+    let ranges = path.child("loadBalancerSourceRanges");
+    for (index, range) in spec.texts("loadBalancerSourceRanges").into_iter().enumerate() {
+        warnings.extend(addresses::cidr_warnings(&ranges.index(index), range));
+    }
     let external = spec.text("type") == "ExternalName";
-    let mut warn = |text: &str| warnings.push(text.to_owned());
     if external && !spec.list("externalIPs").is_empty() {
-        warn("spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+        warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
     }
     if !external && !spec.text("externalName").is_empty() {
-        warn("spec.externalName is ignored when spec.type is not \"ExternalName\"");
-    }
-    if is_headless(spec) {
-        if !spec.text("loadBalancerIP").is_empty() {
-            warn("spec.loadBalancerIP is ignored for headless services");
-        }
-        if !spec.list("externalIPs").is_empty() {
-            warn("spec.externalIPs is ignored for headless services");
-        }
-        if spec.text("sessionAffinity") != "None" {
-            warn("spec.SessionAffinity is ignored for headless services");
-        }
+        warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     warnings
 }

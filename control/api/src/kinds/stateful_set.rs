@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
+use crate::kind::{Column, Kind};
 use crate::kinds::fields::{self, Fields, items_mut, same};
 use crate::kinds::validation::labels;
 use crate::kinds::validation::names::NameRule;
+use crate::kinds::workload::Workload;
 use crate::kinds::{columns, persistent_volume_claim, workload};
 use crate::selector::LabelSelector;
 use crate::status::{FieldError, FieldPath};
@@ -39,16 +40,13 @@ static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
 struct StatefulSet;
 
 pub(super) fn kind() -> Kind {
-    Kind::new("apps", "v1", "StatefulSet", "statefulsets", StatefulSet)
-        .schema("io.k8s.api.apps.v1.StatefulSet")
+    workload::row(("apps", "StatefulSet", "statefulsets"), "io.k8s.api.apps.v1.StatefulSet", StatefulSet)
         .short_names(&["sts"])
-        .categories(&["all"])
         .name_rule(NameRule::Label)
         .scalable(workload::scale_paths())
-        .part("status", Part::Status, PART_VERBS)
 }
 
-impl Behaviour for StatefulSet {
+impl Workload for StatefulSet {
     fn default(&self, object: &mut Value) {
         let Some(spec) = fields::object_mut(object, "spec") else { return };
         fields::set_text_default(spec, "podManagementPolicy", "OrderedReady");
@@ -69,29 +67,14 @@ impl Behaviour for StatefulSet {
         }
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        workload::prepare_create(object);
-    }
-
-    fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        if part == Part::Status {
-            workload::prepare_status(new, old);
-        } else {
-            workload::prepare_update(new, old);
-        }
-    }
-
-    fn validate_create(&self, object: &Value) -> Vec<FieldError> {
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         self::spec(&mut errors, workload::part(object, "spec"));
         errors
     }
 
-    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
-        if part == Part::Status {
-            return status(workload::part(new, "status"), workload::part(old, "status"));
-        }
-        let mut errors = self.validate_create(new);
+    fn validate_update(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = self.validate(new);
         let (mut changed, old) = (workload::part(new, "spec").clone(), workload::part(old, "spec"));
         for field in MUTABLE {
             fields::copy_from(&mut changed, old, field);
@@ -102,12 +85,22 @@ impl Behaviour for StatefulSet {
         errors
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        workload::warnings(new, old)
+    fn validate_status(&self, new: &Value, old: &Value) -> Vec<FieldError> {
+        status(workload::part(new, "status"), workload::part(old, "status"))
     }
 
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["spec"] } else { &["status"] }
+    fn warnings(&self, new: &Value) -> Vec<String> {
+        let spec = workload::part(new, "spec");
+        let mut warnings = Vec::new();
+        for (index, claim) in spec.list("volumeClaimTemplates").iter().enumerate() {
+            let path = format!("spec.volumeClaimTemplates[{index}].");
+            warnings.extend(persistent_volume_claim::fraction_warning(&path, claim));
+        }
+        if spec.int("revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+            let advice = "a negative value retains all historical revisions; a value >= 0 is recommended";
+            warnings.push(format!("spec.revisionHistoryLimit: {advice}"));
+        }
+        warnings
     }
 
     fn columns(&self) -> &[Column] {

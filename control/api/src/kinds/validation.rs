@@ -1,5 +1,6 @@
 //! Rules that many fields share, each returning its complaints in upstream's words; an empty list means valid.
 
+pub(crate) mod addresses;
 pub(crate) mod labels;
 pub mod names;
 pub(crate) mod resources;

@@ -1,11 +1,15 @@
 //! What the kinds that make pods share: selectors, templates, counts, and how tables show them.
 
+mod row;
+
+pub(crate) use row::{Workload, row};
+
 use serde_json::Value;
 
 use crate::kind::{Column, ScalePaths};
-use crate::kinds::fields::{self, Fields, same, text_entries};
+use crate::kinds::fields::{self, Fields, text_entries};
 use crate::kinds::validation::{self, complain, labels, not_negative};
-use crate::kinds::{columns, object_meta, pod};
+use crate::kinds::{columns, pod};
 use crate::names;
 use crate::selector::LabelSelector;
 use crate::status::{FieldError, FieldPath};
@@ -41,45 +45,9 @@ pub(crate) fn default_template(spec: &mut Value) {
     }
 }
 
-/// Drops from the template at `spec.template` what it may not say.
-pub(crate) fn prepare_template(object: &mut Value) {
-    if let Some(template) = object.get_mut("spec").and_then(|spec| spec.get_mut("template")) {
-        pod::prepare_template(template);
-    }
-}
-
-/// A new object: first generation, empty status.
-pub(crate) fn prepare_create(object: &mut Value) {
-    object_meta::first_generation(object);
-    fields::set(object, "status", Value::Object(serde_json::Map::new()));
-    prepare_template(object);
-}
-
-/// An update of the object itself: the status stays, and a changed spec is a new generation.
-pub(crate) fn prepare_update(new: &mut Value, old: &Value) {
-    fields::copy_from(new, old, "status");
-    prepare_template(new);
-    if !same(new.get("spec"), old.get("spec")) {
-        object_meta::bump_generation(new, old);
-    }
-}
-
 /// An update of the status: everything else stays, but for metadata that any writer may change.
 pub(crate) fn prepare_status(new: &mut Value, old: &Value) {
     fields::copy_from(new, old, "spec");
-}
-
-/// Warnings about the template at `spec.template`, unless nothing of it changed.
-pub(crate) fn warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let path = ["spec", "template"];
-    if let Some(template) = new.at(&path)
-        && !old.is_some_and(|old| same(Some(template), old.at(&path)))
-    {
-        let path = FieldPath::root("spec");
-        pod::warn_of_template(&mut warnings, &path.child("template"), template);
-    }
-    warnings
 }
 
 /// The fields of `object` are at least zero, in this order.

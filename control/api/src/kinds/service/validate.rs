@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{HEADLESS, is_external, is_headless, needs_address, needs_health_port};
 use crate::kinds::fields::Fields;
 use crate::kinds::validation::{
-    cidr, complain, dns_label, dns_subdomain, ip, labels, one_of, one_of_if_set, parse_ip, port_name, port_number,
-    qualified_name,
+    addresses, cidr, complain, dns_label, dns_subdomain, ip, labels, one_of, one_of_if_set, parse_ip, port_name,
+    port_number, qualified_name,
 };
 use crate::kinds::workload;
 use crate::status::{FieldError, FieldPath};
@@ -26,10 +26,14 @@ pub(super) fn service(service: &Value) -> Vec<FieldError> {
     ports(&mut errors, &path.child("ports"), spec);
     labels::labels(&mut errors, &path.child("selector"), spec.map("selector"));
     affinity(&mut errors, &path, spec);
-    addresses(&mut errors, &path, spec);
+    cluster_addresses(&mut errors, &path, spec);
     let externals = path.child("externalIPs");
     for (index, address) in spec.texts("externalIPs").into_iter().enumerate() {
-        ip(&mut errors, &externals.index(index), address);
+        let path = externals.index(index);
+        match parse_ip(address) {
+            Some(parsed) => addresses::not_special(&mut errors, &path, address, parsed),
+            None => ip(&mut errors, &path, address),
+        }
     }
     one_of(&mut errors, &path.child("type"), spec.text("type"), TYPES);
     twice(&mut errors, &path.child("ports"), spec);
@@ -172,7 +176,7 @@ fn affinity(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) {
     }
 }
 
-fn addresses(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) {
+fn cluster_addresses(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, spec: &Value) {
     if spec.text("type") == "ExternalName" {
         return;
     }
