@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Error, Result, bail};
 use coracle_control_apiserver::pki::Pki;
 use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, StaticToken, UserInfo};
-use coracle_control_controllers::{Controllers, ControllersConfig};
+use coracle_control_controllers::{Controllers, ControllersConfig, SecretTokenSigner};
 use coracle_control_scheduler::{Scheduler, SchedulerConfig};
 use coracle_control_store::{Store, StoreConfig};
 use coracle_host_image::ImageStore;
@@ -111,8 +111,9 @@ impl Cluster {
         let address = listener.local_addr().context("cannot tell the address of the API")?;
         let pki = open_pki(data.join("pki"), address).await?;
         let api_config = ApiServerConfig {
-            advertised_address: address.to_string(),
+            advertised_address: system::reachable(address).to_string(),
             service_account_key: Some(pki.service_account_key()?),
+            client_ca_pem: Some(pki.authority_pem().to_owned()),
             ..api_config
         };
 
@@ -217,9 +218,13 @@ async fn start_workers(config: &ClusterConfig, api: &ApiServer, links: &HostLink
     )
     .await?;
     links.register(config.node_name.clone(), host.router());
+    let key = pki.service_account_key()?;
+    let signer = SecretTokenSigner::new(move |namespace, account, account_uid, secret| {
+        key.secret_token(namespace, account, account_uid, secret)
+    });
     let controllers = Controllers::start(
         in_process_client(api, UserInfo::controllers()),
-        ControllersConfig::new(pki.authority_pem()),
+        ControllersConfig { secret_token_signer: Some(signer), ..ControllersConfig::new(pki.authority_pem()) },
     );
     let scheduler = Scheduler::start(in_process_client(api, UserInfo::scheduler()), SchedulerConfig::default());
     Ok(Workers { scheduler, controllers, host })

@@ -1,5 +1,6 @@
 //! What differs between operating systems: where things live, names, limits, signals. The only such module of the package.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -26,6 +27,24 @@ pub(crate) fn node_name() -> String {
         .collect();
     let name = name.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
     if name.is_empty() { crate::defaults::NODE_NAME.to_owned() } else { name }
+}
+
+/// The address at which others reach a server that is bound to `address`: where it is bound everywhere, that of the
+/// interface by which this machine reaches the world, or the loopback address when it reaches none.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    // Addresses for documentation (RFC 5737, RFC 3849). Connecting a datagram socket sends nothing; it chooses a route.
+    let (bind, beyond, nowhere): (&str, &str, IpAddr) = if address.is_ipv4() {
+        ("0.0.0.0:0", "192.0.2.1:9", Ipv4Addr::LOCALHOST.into())
+    } else {
+        ("[::]:0", "[2001:db8::1]:9", Ipv6Addr::LOCALHOST.into())
+    };
+    let chosen = std::net::UdpSocket::bind(bind)
+        .and_then(|socket| socket.connect(beyond).and_then(|()| socket.local_addr()))
+        .map_or(nowhere, |local| local.ip());
+    SocketAddr::new(chosen, address.port())
 }
 
 #[cfg(unix)]

@@ -151,3 +151,43 @@ async fn bad_manifests_get_the_words_that_kubernetes_has_for_them() {
     assert!(kubectl.fail(&["get", "pod", "none"], "").contains(r#"pods "none" not found"#));
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_have_tokens_and_people_ask_what_they_may() {
+    let cluster = TestCluster::start().await;
+    let Some(kubectl) = Kubectl::find(cluster.cluster().kubeconfig()) else { return };
+    let server = cluster.cluster().url();
+    kubectl.run(&["create", "serviceaccount", "robot"]);
+    kubectl.run(&["create", "role", "reader", "--verb=get,list", "--resource=pods"]);
+    kubectl.run(&["create", "rolebinding", "reader", "--role=reader", "--serviceaccount=default:robot"]);
+    let token = kubectl.run(&["create", "token", "robot", "--duration=10m"]);
+    // The kubeconfig has a certificate, which would come before the token.
+    let ca = cluster.cluster().kubeconfig().with_file_name("pki").join("ca.crt");
+    let nobody = cluster.cluster().kubeconfig().with_file_name("no-kubeconfig");
+    let as_robot = Kubectl { program: kubectl.program.clone(), kubeconfig: &nobody };
+    let robot = |token: &str, arguments: &[&str]| {
+        let flags = ["--server", &server, "--certificate-authority", ca.to_str().unwrap(), "--token", token];
+        as_robot.command(flags.iter().chain(arguments)).output().unwrap()
+    };
+    let text = |output: Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let who = text(robot(token.trim(), &["auth", "whoami"]));
+    assert!(who.contains("system:serviceaccount:default:robot") && who.contains("JTI="), "{who}");
+    assert!(robot(token.trim(), &["get", "pods"]).status.success());
+    assert!(!robot(token.trim(), &["get", "secrets"]).status.success());
+    let may = text(robot(token.trim(), &["auth", "can-i", "--list"]));
+    assert!(may.contains("pods ") && may.contains("[get list]"), "{may}");
+    assert_eq!(kubectl.run(&["auth", "can-i", "delete", "nodes"]), "yes\n");
+    // A Secret holds a token as long as its account exists.
+    kubectl.apply(
+        "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/service-account-token\nmetadata:\n  name: held\n  \
+         annotations: {kubernetes.io/service-account.name: robot}\n",
+    );
+    kubectl.run(&["wait", "--for=jsonpath={.data.token}", "secret/held", "--timeout=30s"]);
+    let held = kubectl.run(&["get", "secret", "held", "-o", "go-template={{.data.token | base64decode}}"]);
+    assert!(robot(&held, &["get", "pods"]).status.success());
+    kubectl.run(&["delete", "serviceaccount", "robot"]);
+    kubectl.run(&["wait", "--for=delete", "secret/held", "--timeout=30s"]);
+    assert!(!robot(&held, &["get", "pods"]).status.success());
+    assert!(!robot(token.trim(), &["get", "pods"]).status.success());
+    cluster.stop().await;
+}

@@ -139,7 +139,7 @@ impl Admission {
         effects: &mut Effects,
     ) -> Result<(), Status> {
         // No plugin, so that it cannot be switched off: it says whose certificate a request can become.
-        certificates::admit(request, object)?;
+        certificates::admit(request, object);
         for mutate in &self.mutating {
             match mutate {
                 Mutate::Now(mutate) => mutate(request, object, effects)?,
@@ -159,8 +159,9 @@ impl Admission {
         object: Option<&Value>,
         effects: &mut Effects,
     ) -> Result<(), Status> {
-        // No plugin, so that it cannot be switched off.
+        // No plugins, so that they cannot be switched off.
         check_escalation(request, object)?;
+        certificates::check_request(request, object)?;
         for validate in &self.validating {
             match validate {
                 Validate::Now(validate) => validate(request, object, effects)?,

@@ -6,6 +6,7 @@
 
 mod escalation;
 mod node;
+mod references;
 mod roles;
 mod rule;
 
@@ -16,8 +17,9 @@ use crate::request_info::RequestInfo;
 use crate::user::{MASTERS, NODES, UserInfo};
 
 pub(crate) use escalation::check as check_escalation;
+pub(crate) use references::pod_references;
 pub(crate) use roles::{RoleCache, Roles};
-pub(crate) use rule::Rule;
+pub(crate) use rule::{Rule, not_covered};
 
 /// The API group of roles and bindings.
 const GROUP: &str = "rbac.authorization.k8s.io";

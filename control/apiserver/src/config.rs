@@ -47,7 +47,10 @@ pub struct ApiServerConfig {
     pub api_audiences: Vec<String>,
     /// Whether Secrets of the type `bootstrap.kubernetes.io/token` in `kube-system` are tokens.
     pub bootstrap_tokens: bool,
-    /// `HOST:PORT` under which clients reach the server; told in `/api`.
+    /// The authority whose client certificates are believed, PEM: told to servers that the API is extended by.
+    pub client_ca_pem: Option<String>,
+    /// `HOST:PORT` under which clients reach the server: told in `/api`, and the endpoint of the service
+    /// `default/kubernetes`.
     pub advertised_address: String,
     /// The largest request body, in bytes; a larger one is answered with 413.
     pub body_bytes_max: usize,
@@ -79,6 +82,7 @@ impl Default for ApiServerConfig {
             disabled_admission_plugins: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             service_account_key: None,
+            client_ca_pem: None,
             api_audiences: Vec::new(),
             bootstrap_tokens: true,
             advertised_address: "127.0.0.1:6443".to_owned(),

@@ -49,9 +49,10 @@ mod replica_set;
 mod resource_quota;
 mod root_ca;
 mod service_account;
+mod token_secret;
 mod volume_protection;
 
-pub use config::ControllersConfig;
+pub use config::{ControllersConfig, SecretTokenSigner};
 
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ impl Controllers {
         namespace::start(&context, &mut tasks, &stopped);
         service_account::start(&context, &mut tasks, &stopped);
         resource_quota::start(&context, &mut tasks, &stopped);
+        token_secret::start(&context, &mut tasks, &stopped);
         root_ca::start(&context, &mut tasks, &stopped);
         node_lifecycle::start(&context, &mut tasks, &stopped);
         pod_garbage::start(&context, &mut tasks, &stopped);

@@ -24,6 +24,13 @@ use crate::meta::Meta;
 pub(crate) use pod::{Labels, Phase, Pod};
 pub(crate) use whole::{Whole, WholeKind, Wholes, resource_of};
 
+/// Selects the Secrets that hold tokens of service accounts.
+const TOKEN_SECRETS: &str = "type=kubernetes.io/service-account-token";
+/// Names the account of such a Secret.
+pub(crate) const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
+/// Tells accounts of one name apart.
+pub(crate) const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
+
 /// Where hosts renew their leases.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
 
@@ -51,6 +58,19 @@ pub(crate) struct Lease {
     pub(crate) renewed: Option<Timestamp>,
 }
 
+/// A Secret of the type `kubernetes.io/service-account-token`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TokenSecret {
+    pub(crate) meta: Meta,
+    /// The account that the annotation names.
+    pub(crate) account: Arc<str>,
+    /// Its uid; empty before it was filled in.
+    pub(crate) account_uid: Arc<str>,
+    pub(crate) has_token: bool,
+    pub(crate) ca: Box<[u8]>,
+    pub(crate) namespace: Box<[u8]>,
+}
+
 /// All that the controllers see of the cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
@@ -59,6 +79,7 @@ pub(crate) struct Observed {
     pub(crate) pods: Arc<Cache<Pod>>,
     pub(crate) leases: Arc<Cache<Lease>>,
     pub(crate) service_accounts: Arc<Cache<Meta>>,
+    pub(crate) token_secrets: Arc<Cache<TokenSecret>>,
     pub(crate) config_maps: Arc<Cache<Meta>>,
     pub(crate) secrets: Arc<Cache<Meta>>,
     pub(crate) events: Arc<Cache<Meta>>,
@@ -86,7 +107,7 @@ macro_rules! kept {
         }
     )*};
 }
-kept!(Namespace, Node, Lease);
+kept!(Namespace, Node, Lease, TokenSecret);
 
 impl Observed {
     pub(crate) fn new() -> Self {
@@ -132,6 +153,7 @@ impl Observed {
         self.pods.wait_until_synced().await;
         self.leases.wait_until_synced().await;
         self.wholes.wait_until_synced().await;
+        self.token_secrets.wait_until_synced().await;
         for (_, cache) in &self.metadata {
             cache.wait_until_synced().await;
         }
@@ -150,6 +172,8 @@ impl Observed {
         follow(tasks, stopped, &self.leases, "Lease", watcher(leases, config()), |object| {
             Some(Lease::from_api(object))
         });
+        let secrets = watcher(Api::all(client.clone()), config().fields(TOKEN_SECRETS));
+        follow(tasks, stopped, &self.token_secrets, "Secret", secrets, |object| Some(TokenSecret::from_api(object)));
         for (kind, cache) in &self.metadata {
             let objects = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind.resource());
             let keep = |object: &PartialObjectMeta<DynamicObject>| Some(Meta::from_api(&object.metadata));
@@ -202,6 +226,28 @@ impl Node {
 
     pub(crate) fn condition(&self, kind: &str) -> Option<&api::NodeCondition> {
         self.conditions.iter().find(|condition| condition.type_ == kind)
+    }
+}
+
+impl TokenSecret {
+    pub(crate) fn from_api(secret: &api::Secret) -> Self {
+        let annotation = |key: &str| {
+            let annotations = secret.metadata.annotations.as_ref();
+            Arc::from(annotations.and_then(|all| all.get(key)).map(String::as_str).unwrap_or_default())
+        };
+        let data = |key: &str| {
+            let value = secret.data.as_ref().and_then(|data| data.get(key));
+            value.map(|value| Box::from(value.0.as_slice())).unwrap_or_default()
+        };
+        let token: Box<[u8]> = data("token");
+        Self {
+            meta: Meta::from_api(&unversioned(&secret.metadata)),
+            account: annotation(ACCOUNT_NAME),
+            account_uid: annotation(ACCOUNT_UID),
+            has_token: !token.is_empty(),
+            ca: data("ca.crt"),
+            namespace: data("namespace"),
+        }
     }
 }
 

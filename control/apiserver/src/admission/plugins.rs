@@ -1,7 +1,7 @@
 //! The table of the plugins.
 
 use super::{
-    Action, Mutate, Validate, claim_resize, default_tolerations, defaults, external_ips, limit_ranger,
+    Action, Mutate, Validate, certificates, claim_resize, default_tolerations, defaults, external_ips, limit_ranger,
     namespace_lifecycle, node_restriction, owner_references, pod_rules, pod_security, priority, resource_quota,
     runtime_class, service_account, storage_in_use, taint_nodes,
 };
@@ -26,8 +26,7 @@ const fn off(name: &'static str, mutate: Option<Mutate>, validate: Option<Valida
 }
 
 /// The plugins in the order in which they run, which is upstream's. A plugin without functions either does nothing
-/// upstream (`AlwaysAdmit`), or does its work elsewhere and cannot be switched off (the certificate plugins), or does not
-/// exist here and may only be named to leave it out ([`NOT_BUILT`]).
+/// upstream (`AlwaysAdmit`), or does not exist here and may only be named to leave it out ([`NOT_BUILT`]).
 pub(crate) static PLUGINS: &[Plugin] = &[
     off("AlwaysAdmit", None, None),
     off(
@@ -64,7 +63,11 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         })),
         Some(Validate::Now(|request, object, _| limit_ranger::validate(request, object))),
     ),
-    on("ServiceAccount", Some(Mutate::Now(|request, object, _| service_account::admit(request, object))), None),
+    on(
+        "ServiceAccount",
+        Some(Mutate::Now(|request, object, _| service_account::admit(request, object))),
+        Some(Validate::Now(|request, object, _| service_account::validate(request, object))),
+    ),
     on("NodeRestriction", None, Some(Validate::Now(|request, object, _| node_restriction::validate(request, object)))),
     on(
         "TaintNodesByCondition",
@@ -143,10 +146,18 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         Some(Mutate::Now(|request, object, _| runtime_class::mutate(request, object))),
         Some(Validate::Now(|request, object, _| runtime_class::validate(request, object))),
     ),
-    on("CertificateApproval", None, None),
-    on("CertificateSigning", None, None),
+    on("CertificateApproval", None, Some(Validate::Now(|request, _, _| certificates::validate_approval(request)))),
+    on(
+        "CertificateSigning",
+        None,
+        Some(Validate::Now(|request, object, _| certificates::validate_signing(request, object))),
+    ),
     on("ClusterTrustBundleAttest", None, None),
-    on("CertificateSubjectRestriction", None, None),
+    on(
+        "CertificateSubjectRestriction",
+        None,
+        Some(Validate::Now(|request, object, _| certificates::validate_subject(request, object))),
+    ),
     on(
         "DefaultIngressClass",
         Some(Mutate::Now(|request, object, _| {

@@ -1,11 +1,17 @@
 //! The roles and bindings that every cluster has, as upstream makes them.
 
+use coracle_control_api::meta;
 use serde_json::{Value, json};
 
-/// Verbs, groups and resources, each separated by blanks; `core` is the group without a name.
-type Row = (&'static str, &'static str, &'static str);
+use crate::authorization::{Rule, not_covered};
 
-const READ: &str = "get list watch";
+/// People who change a role for good say so with this annotation.
+const AUTO_UPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+/// Verbs, groups and resources, each separated by blanks; `core` is the group without a name.
+pub(super) type Row = (&'static str, &'static str, &'static str);
+
+pub(super) const READ: &str = "get list watch";
 const WRITE: &str = "create delete deletecollection patch update";
 const READ_WRITE: &str = "create delete deletecollection get list patch update watch";
 /// Paths of discovery.
@@ -157,11 +163,11 @@ const BASIC_USER: &[Row] = &[
     ("create", "authentication.k8s.io", "selfsubjectreviews"),
 ];
 
-fn words(text: &str) -> Vec<&str> {
+pub(super) fn words(text: &str) -> Vec<&str> {
     text.split_whitespace().map(|word| if word == "core" { "" } else { word }).collect()
 }
 
-fn rules(rows: &[Row]) -> Vec<Value> {
+pub(super) fn rules(rows: &[Row]) -> Vec<Value> {
     let rule = |(verbs, groups, resources): &Row| json!({ "apiGroups": words(groups), "resources": words(resources), "verbs": words(verbs) });
     rows.iter().map(rule).collect()
 }
@@ -170,7 +176,7 @@ fn paths(paths: &[&str]) -> Vec<Value> {
     vec![json!({ "nonResourceURLs": paths, "verbs": ["get"] })]
 }
 
-fn object(kind: &str, name: &str, label: Option<&str>, mut fields: Value) -> Value {
+pub(super) fn object(kind: &str, name: &str, label: Option<&str>, mut fields: Value) -> Value {
     let mut labels = json!({ "kubernetes.io/bootstrapping": "rbac-defaults" });
     if let Some(label) = label {
         labels[format!("rbac.authorization.k8s.io/{label}")] = json!("true");
@@ -180,9 +186,62 @@ fn object(kind: &str, name: &str, label: Option<&str>, mut fields: Value) -> Val
     fields["metadata"] = json!({
         "name": name,
         "labels": labels,
-        "annotations": { "rbac.authorization.kubernetes.io/autoupdate": "true" },
+        "annotations": { AUTO_UPDATE: "true" },
     });
     fields
+}
+
+/// Labels and annotations that a role lacks. `None` for a role that its owner keeps as it is.
+fn repaired(current: &Value, made: &Value) -> Option<Value> {
+    if meta::annotation(current, AUTO_UPDATE) == Some("false") {
+        return None;
+    }
+    let mut object = current.clone();
+    for name in ["labels", "annotations"] {
+        let wanted = made.pointer(&format!("/metadata/{name}")).and_then(Value::as_object);
+        for (key, value) in wanted.into_iter().flatten() {
+            let known = &mut object["metadata"][name][key];
+            if known.is_null() {
+                *known = value.clone();
+            }
+        }
+    }
+    Some(object)
+}
+
+/// Adds the rules that a role lacks, as upstream does at every start. What others added to it stays.
+pub(crate) fn repair_role(current: &Value, made: &Value) -> Option<Value> {
+    let mut object = repaired(current, made)?;
+    if let Some(aggregation) = made.get("aggregationRule").filter(|rule| !rule.is_null()) {
+        // Its rules are gathered from others.
+        object["aggregationRule"] = aggregation.clone();
+    } else {
+        let held = Rule::read(current.get("rules"));
+        let wanted = made.get("rules").and_then(Value::as_array).into_iter().flatten();
+        let lacks = |rule: &&Value| !not_covered(&held, &Rule::read(Some(&json!([rule])))).is_empty();
+        let missing: Vec<Value> = wanted.filter(lacks).cloned().collect();
+        if !missing.is_empty() {
+            let mut rules = current.get("rules").and_then(Value::as_array).cloned().unwrap_or_default();
+            rules.extend(missing);
+            object["rules"] = Value::Array(rules);
+        }
+    }
+    (object != *current).then_some(object)
+}
+
+/// Adds the subjects that a binding lacks. One of another role becomes a new binding, since a role cannot be changed.
+pub(crate) fn repair_binding(current: &Value, made: &Value) -> Option<Value> {
+    let mut object = repaired(current, made)?;
+    if current.get("roleRef") != made.get("roleRef") {
+        return Some(made.clone());
+    }
+    let list = |binding: &Value| binding.get("subjects").and_then(Value::as_array).cloned().unwrap_or_default();
+    let held = list(current);
+    let missing: Vec<Value> = list(made).into_iter().filter(|subject| !held.contains(subject)).collect();
+    if !missing.is_empty() {
+        object["subjects"] = held.into_iter().chain(missing).collect();
+    }
+    (object != *current).then_some(object)
 }
 
 /// The cluster roles.

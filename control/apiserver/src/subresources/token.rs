@@ -7,9 +7,9 @@ use coracle_control_api::meta;
 use coracle_control_api::schema::fill_zeros;
 use coracle_control_api::status::{FieldError, Status};
 use coracle_control_store::Snapshot;
-use http::Request;
 use serde_json::{Value, json};
 
+use crate::admission::{Action, Effects, Request};
 use crate::answer::add_warnings;
 use crate::call::{ResourceCall, decode};
 use crate::field_owners;
@@ -29,7 +29,7 @@ const WARN_SECONDS: i64 = 3607;
 const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 
 /// POST to `serviceaccounts/NAME/token`.
-pub(super) async fn request(call: &ResourceCall, request: Request<Body>) -> Result<Response, Status> {
+pub(super) async fn request(call: &ResourceCall, request: http::Request<Body>) -> Result<Response, Status> {
     if call.shared.tokens.accounts().is_none() {
         return Err(Status::unknown_resource());
     }
@@ -52,11 +52,26 @@ pub(super) async fn request(call: &ResourceCall, request: Request<Body>) -> Resu
     if !errors.is_empty() {
         return Err(Status::invalid(GROUP, KIND, "", &errors));
     }
+    let about = Request {
+        call,
+        action: Action::Create,
+        name: call.name(),
+        generate_name: "",
+        subresource: "token",
+        snapshot: &snapshot,
+        old: None,
+        dry_run: options.dry_run,
+    };
+    let mut effects = Effects::default();
+    call.shared.admission.mutate(&about, &mut asked, &mut effects).await?;
+    call.shared.admission.validate(&about, Some(&asked), &mut effects).await?;
     let bound = bind(call, &snapshot, &asked)?;
     asked["status"] = issue(call, &account, &bound, &asked)?;
     fill_zeros(pipeline::target(kind)?.schema, &mut asked);
     let mut answer = object_answer(call, 201, &stored::encode(&asked), None, agreed);
-    add_warnings(&mut answer, &decoded.warnings);
+    let mut warnings = decoded.warnings;
+    warnings.extend(effects.warnings);
+    add_warnings(&mut answer, &warnings);
     Ok(answer)
 }
 
