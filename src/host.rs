@@ -12,6 +12,8 @@ use kube::Client;
 
 use crate::{cluster, defaults};
 
+include!(concat!(env!("OUT_DIR"), "/toolbox.rs"));
+
 /// What a host is made from.
 #[derive(Debug, Clone)]
 pub(crate) struct HostConfig {
@@ -37,6 +39,7 @@ impl Host {
         let network = Network::new(NetworkConfig::default());
         let agent_config = AgentConfig {
             host_paths: config.host_paths,
+            toolbox: TOOLBOX,
             ..AgentConfig::new(config.node_name, config.data_directory.join("host"))
         };
         let agent = Agent::start(agent_config, client, programs, network).await.context("cannot start the host")?;

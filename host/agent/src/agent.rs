@@ -120,7 +120,8 @@ impl Agent {
         programs: ProgramCache,
         network: Network,
     ) -> Result<Self, StartAgentError> {
-        Self::start_with(config, client, Arc::new(WasmRuntime::new(programs)), network).await
+        let runtime = Arc::new(WasmRuntime::new(programs, config.toolbox));
+        Self::start_with(config, client, runtime, network).await
     }
 
     pub(crate) async fn start_with(

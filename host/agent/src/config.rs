@@ -26,6 +26,8 @@ pub struct AgentConfig {
     pub host_paths: Vec<PathBuf>,
     /// A directory on a file system in memory, for secrets and tokens. Default: one under `/dev/shm` where there is such.
     pub memory_dir: Option<PathBuf>,
+    /// The program with the tools that `exec` finds in every container, as a WASI 0.2 component. Default: none.
+    pub toolbox: Option<&'static [u8]>,
     /// Pods at a time; more are rejected with reason `OutOfpods`. Default: 10,000.
     pub pods_max: u32,
     /// Containers that are being started at a time; more wait. Default: 64.
@@ -75,6 +77,7 @@ impl AgentConfig {
             labels: BTreeMap::new(),
             host_paths: Vec::new(),
             memory_dir: None,
+            toolbox: None,
             pods_max: 10_000,
             starts_max: 64,
             lease_renew_period: Duration::from_secs(10),

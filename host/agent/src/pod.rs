@@ -16,6 +16,7 @@ use coracle_host_network::{PodKey, PodNetwork, PublishedPort};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, ObjectReference, Pod};
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,7 @@ pub(crate) struct PodView {
     pub(crate) logs: PodLogs,
     life: Mutex<PodLife>,
     running: Mutex<HashMap<usize, Arc<dyn Running>>>,
+    stdins: Mutex<HashMap<usize, Stdin>>,
     ip: Mutex<Option<IpAddr>>,
 }
 
@@ -50,8 +52,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl PodView {
     pub(crate) fn new(key: PodKey, logs: PodLogs, life: PodLife) -> Self {
-        let (running, ip) = (Mutex::default(), Mutex::default());
-        Self { key, logs, life: Mutex::new(life), running, ip }
+        let (running, stdins, ip) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { key, logs, life: Mutex::new(life), running, stdins, ip }
     }
 
     /// Looks at the pod's life. The lock is held for the time of `look`.
@@ -64,10 +66,20 @@ impl PodView {
         *lock(&self.ip)
     }
 
+    /// The container with this name, if it runs, and where it stands.
+    pub(crate) fn running(&self, container: &str) -> Option<(usize, Arc<dyn Running>)> {
+        let index = self.with_life(|life| life.find(container))?;
+        Some((index, lock(&self.running).get(&index).cloned()?))
+    }
+
+    /// The standard input of a running container, if it has one that can be written to.
+    pub(crate) fn stdin(&self, index: usize) -> Option<Stdin> {
+        lock(&self.stdins).get(&index).cloned()
+    }
+
     /// Ends a running container at once; its restart policy acts. Answers whether it was running.
     pub(crate) fn kill(&self, container: &str) -> bool {
-        let index = self.with_life(|life| life.find(container));
-        let running = index.and_then(|index| lock(&self.running).get(&index).cloned());
+        let running = self.running(container).map(|(_, running)| running);
         // Polling once is what stops it; the end comes to the pod's own task.
         running.is_some_and(|running| {
             let _ended_already = running.stop(Duration::ZERO).now_or_never();
@@ -98,6 +110,36 @@ struct Started {
     image_id: String,
     container_id: String,
     log: Arc<Log>,
+    stdin: Option<Stdin>,
+}
+
+/// The standard input of a container, shared by those who attach to it one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Stdin {
+    writer: Arc<tokio::sync::Mutex<Option<DuplexStream>>>,
+    /// It ends with the first one who attached.
+    pub(crate) once: bool,
+}
+
+impl Stdin {
+    fn new(writer: DuplexStream, once: bool) -> Self {
+        Self { writer: Arc::new(tokio::sync::Mutex::new(Some(writer))), once }
+    }
+
+    /// Waits until the container has room. What it will never read is dropped.
+    pub(crate) async fn write(&self, bytes: &[u8]) {
+        let mut writer = self.writer.lock().await;
+        if let Some(open) = writer.as_mut()
+            && open.write_all(bytes).await.is_err()
+        {
+            *writer = None;
+        }
+    }
+
+    /// The container reads to the end and no further.
+    pub(crate) async fn close(&self) {
+        *self.writer.lock().await = None;
+    }
 }
 
 /// How a pod's task ends.
@@ -359,6 +401,7 @@ impl PodWorker {
             }
             Done::Exited(container, exit) => {
                 lock(&self.view.running).remove(&container);
+                lock(&self.view.stdins).remove(&container);
                 if let Some(log) = self.logs.remove(&container) {
                     log.end();
                 }
@@ -370,7 +413,10 @@ impl PodWorker {
     }
 
     fn keep(&mut self, container: usize, started: Started) -> Input {
-        let Started { running, image_id, container_id, log } = started;
+        let Started { running, image_id, container_id, log, stdin } = started;
+        if let Some(stdin) = stdin {
+            lock(&self.view.stdins).insert(container, stdin);
+        }
         lock(&self.view.running).insert(container, Arc::clone(&running));
         self.logs.insert(container, log);
         self.tasks.spawn(async move { Done::Exited(container, running.wait().await) });

@@ -46,6 +46,13 @@ struct Slot {
     used: u64,
 }
 
+/// Where a program's bytes are.
+enum Source {
+    Image(Image),
+    /// Part of this binary.
+    Builtin(&'static [u8]),
+}
+
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
@@ -108,22 +115,24 @@ impl Shared {
     }
 
     /// Compiles, keeps and loads. Blocks, for seconds with large programs.
-    fn compile(&self, image: &Image) -> Result<Program, BuildProgramError> {
-        let wasm = image.read()?;
-        let artifact = self.engine.compile(&wasm)?;
-        let path = self.artifacts.put(&image.digest, &self.compatibility_key, &artifact)?;
+    fn compile(&self, digest: &Digest, source: &Source) -> Result<Program, BuildProgramError> {
+        let artifact = match source {
+            Source::Image(image) => self.engine.compile(&image.read()?)?,
+            Source::Builtin(wasm) => self.engine.compile(wasm)?,
+        };
+        let path = self.artifacts.put(digest, &self.compatibility_key, &artifact)?;
         Ok(self.engine.load(&path)?)
     }
 
-    async fn build(self: Arc<Self>, image: Image) -> Result<Program, Arc<BuildProgramError>> {
-        let (loader, digest) = (Arc::clone(&self), image.digest);
+    async fn build(self: Arc<Self>, digest: Digest, source: Source) -> Result<Program, Arc<BuildProgramError>> {
+        let loader = Arc::clone(&self);
         let loaded = tokio::task::spawn_blocking(move || loader.load(&digest)).await;
         if let Ok(Some(program)) = loaded {
             return Ok(program);
         }
         let compiler = Arc::clone(&self);
         let _permit = self.compiling.acquire().await.map_err(|_closed| BuildProgramError::Aborted)?;
-        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&image)).await;
+        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&digest, &source)).await;
         compiled.map_err(|_panic| BuildProgramError::Aborted)?.map_err(Arc::new)
     }
 }
@@ -157,18 +166,33 @@ impl ProgramCache {
     /// Cancel-safe: a compilation that has begun is finished for the next one who asks.
     pub async fn get(&self, image: &str, policy: PullPolicy) -> Result<(Image, Program), ProgramError> {
         let image = self.shared.images.resolve(image, policy).await?;
-        let program = self.program(&image).await;
+        let program = self.program(image.digest, || Source::Image(image.clone())).await;
         let program = program.map_err(|source| ProgramError::Build { image: image.reference.clone(), source })?;
         Ok((image, program))
     }
 
-    async fn program(&self, image: &Image) -> Result<Program, Arc<BuildProgramError>> {
+    /// The program of bytes that are part of this binary.
+    ///
+    /// # Errors
+    /// They cannot be made into a program.
+    ///
+    /// # Cancel safety
+    /// As [`get`](Self::get).
+    pub(crate) async fn builtin(&self, wasm: &'static [u8]) -> Result<Program, Arc<BuildProgramError>> {
+        self.program(Digest::of(wasm), || Source::Builtin(wasm)).await
+    }
+
+    async fn program(
+        &self,
+        digest: Digest,
+        source: impl FnOnce() -> Source,
+    ) -> Result<Program, Arc<BuildProgramError>> {
         let program = {
             let mut slots = self.shared.slots();
             slots.uses += 1;
             let used = slots.uses;
-            let slot = slots.by_digest.entry(image.digest).or_insert_with(|| Slot {
-                program: Arc::clone(&self.shared).build(image.clone()).boxed().shared(),
+            let slot = slots.by_digest.entry(digest).or_insert_with(|| Slot {
+                program: Arc::clone(&self.shared).build(digest, source()).boxed().shared(),
                 used,
             });
             slot.used = used;
@@ -179,8 +203,8 @@ impl ProgramCache {
         let result = program.clone().await;
         if result.as_ref().is_err_and(|error| !error.is_permanent()) {
             let mut slots = self.shared.slots();
-            if slots.by_digest.get(&image.digest).is_some_and(|slot| slot.program.ptr_eq(&program)) {
-                slots.by_digest.remove(&image.digest);
+            if slots.by_digest.get(&digest).is_some_and(|slot| slot.program.ptr_eq(&program)) {
+                slots.by_digest.remove(&digest);
             }
         }
         result

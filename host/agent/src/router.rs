@@ -2,13 +2,14 @@
 
 mod logs;
 mod proxy;
+mod streams;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Response, StatusCode, header};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
 use crate::agent::Shared;
 
@@ -16,6 +17,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::serve))
+        .route("/exec/{namespace}/{pod}/{container}", post(streams::exec))
+        .route("/attach/{namespace}/{pod}/{container}", post(streams::attach))
+        .route("/portForward/{namespace}/{pod}", post(streams::port_forward))
         .route("/podProxy/{namespace}/{pod}/{port}", any(proxy::serve))
         .route("/podProxy/{namespace}/{pod}/{port}/", any(proxy::serve))
         .route("/podProxy/{namespace}/{pod}/{port}/{*path}", any(proxy::serve))

@@ -4,6 +4,7 @@
 //! into something that runs. The Wasm sandbox is one implementation; Linux images and simulated pods are others to come,
 //! and tests bring their own.
 
+mod toolbox;
 mod wasm;
 
 use std::error::Error;
@@ -14,11 +15,13 @@ use std::time::Duration;
 
 use coracle_host_image::PullPolicy;
 use coracle_host_network::PodNetwork;
-use coracle_host_sandbox::{Limits, Mount};
+use coracle_host_sandbox::{Input, Limits, Mount, Output};
 
 use crate::life::{Exit, StartFailure};
 use crate::logs::Log;
 
+#[cfg(test)]
+pub(crate) use toolbox::TOOLS;
 pub(crate) use wasm::WasmRuntime;
 
 /// What a container is started with.
@@ -37,6 +40,27 @@ pub(crate) struct ContainerSpec {
     pub(crate) network: PodNetwork,
     pub(crate) http_port: u16,
     pub(crate) log: Arc<Log>,
+    pub(crate) stdin: Input,
+}
+
+/// A program that is run in the surroundings of a container: its directories, environment, network and budget.
+#[derive(Debug)]
+pub(crate) struct ExecSpec {
+    /// The program's name and its arguments; at least one word.
+    pub(crate) command: Vec<String>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+}
+
+/// Why a program is not run beside a container.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ExecFailure {
+    /// There is no program of that name; the text says which there are.
+    #[error("{0}")]
+    NoProgram(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The argument vector: the command, if the specification names one, else the program's name; then the args. So
@@ -89,4 +113,7 @@ pub(crate) trait Running: Send + Sync {
 
     /// Ends it within `grace`, at once if that is zero. A later call may shorten the grace.
     async fn stop(&self, grace: Duration) -> Exit;
+
+    /// Runs another program in its surroundings. When the last reference to that is dropped, it is killed.
+    async fn exec(&self, spec: ExecSpec) -> Result<Arc<dyn Running>, ExecFailure>;
 }

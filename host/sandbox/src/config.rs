@@ -1,6 +1,6 @@
 //! What a container is started with.
 
-use crate::{Input, Output};
+use crate::{Container, Input, Output};
 use coracle_host_network::PodNetwork;
 use std::path::PathBuf;
 
@@ -23,6 +23,9 @@ pub struct ContainerConfig {
     pub stderr: Output,
     /// What it may use.
     pub limits: Limits,
+    /// A container whose limits this one shares instead of having its own: both draw on one budget of processor time, of
+    /// memory and of fuel.
+    pub within: Option<Container>,
     /// The network of its pod. Needed by HTTP handlers, which are served on it.
     pub network: Option<PodNetwork>,
     /// The port on which an HTTP handler is served.
@@ -44,6 +47,7 @@ impl ContainerConfig {
             stdout: Output::null(),
             stderr: Output::null(),
             limits: Limits::default(),
+            within: None,
             network: None,
             http_port: None,
             http: HttpLimits::default(),

@@ -101,7 +101,10 @@ impl Container {
             .try_acquire_owned()
             .map_err(|_closed_or_empty| StartError::AtCapacity { containers_max })?;
         let name = config.name.clone();
-        let meter = Arc::new(Meter::new(config.limits));
+        let meter = match &config.within {
+            Some(other) => Arc::clone(&other.inner.meter),
+            None => Arc::new(Meter::new(config.limits)),
+        };
         let (report_sender, report) = watch::channel(None);
         let (stop, stop_receiver) = watch::channel(None);
         let server = match program.entry() {

@@ -81,6 +81,12 @@ impl Output {
         Self { sink }
     }
 
+    /// The same, and the guest is told that it writes to a terminal.
+    #[must_use]
+    pub fn as_terminal(&self) -> Self {
+        Self { sink: Arc::new(Terminal(Arc::clone(&self.sink))) }
+    }
+
     /// A bounded buffer and its reader. A guest that prints faster than the reader reads waits.
     #[must_use]
     pub fn channel(capacity_bytes: usize) -> (Self, LogReader) {
@@ -92,6 +98,27 @@ impl Output {
 impl fmt::Debug for Output {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Output").finish_non_exhaustive()
+    }
+}
+
+struct Terminal(Arc<dyn LogSink>);
+
+#[async_trait::async_trait]
+impl LogSink for Terminal {
+    fn permit(&self) -> Result<usize, SinkClosed> {
+        self.0.permit()
+    }
+
+    fn write(&self, bytes: Bytes) -> Result<(), SinkClosed> {
+        self.0.write(bytes)
+    }
+
+    async fn ready(&self) {
+        self.0.ready().await;
+    }
+
+    fn is_terminal(&self) -> bool {
+        true
     }
 }
 

@@ -1,5 +1,6 @@
 mod api;
 mod containers;
+mod streams;
 mod volumes;
 mod wasm;
 

@@ -6,10 +6,10 @@ use std::time::Instant;
 use coracle_control_api::quantity::Quantity;
 use coracle_host_image::PullPolicy;
 use coracle_host_network::PodNetwork;
-use coracle_host_sandbox::Limits;
+use coracle_host_sandbox::{Input, Limits};
 use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 
-use super::{PodView, Started};
+use super::{PodView, Started, Stdin};
 use crate::agent::Shared;
 use crate::environment::{self, Sources};
 use crate::life::{EventKind, FailureKind, PodEvent, StartFailure};
@@ -18,6 +18,8 @@ use crate::volumes::{Mounted, Mounting};
 
 /// The resource that limits the fuel of a container's whole life.
 const FUEL_RESOURCE: &str = "coracle.dev/fuel";
+/// Bytes of standard input that wait for a guest to read them.
+const STDIN_BYTES: usize = 64 * 1024;
 /// Where an HTTP handler is served when the container declares no port.
 const HTTP_PORT_DEFAULT: u16 = 8080;
 
@@ -116,6 +118,13 @@ impl Start {
                 kind: FailureKind::Run,
                 message: format!("the log of the container cannot be made: {error}"),
             })?;
+        let (input, stdin) = match container.stdin {
+            Some(true) => {
+                let (writer, reader) = tokio::io::duplex(STDIN_BYTES);
+                (Input::reader(reader), Some(Stdin::new(writer, container.stdin_once == Some(true))))
+            }
+            Some(false) | None => (Input::empty(), None),
+        };
         let spec = ContainerSpec {
             name: format!("{}/{}/{}", key.namespace, key.name, container.name),
             command: environment::expand_all(container.command.as_ref(), &env),
@@ -127,11 +136,12 @@ impl Start {
             network: self.network.clone(),
             http_port: http_port(container),
             log: Arc::clone(&log),
+            stdin: input,
         };
         let running = prepared.start(spec)?;
         let container_id = format!("coracle://{}-{}-{}", key.uid, container.name, self.restart);
         self.warn_about_probes(container);
-        Ok(Started { running, image_id: prepared.image_id(), container_id, log })
+        Ok(Started { running, image_id: prepared.image_id(), container_id, log, stdin })
     }
 
     /// Probes are accepted and not acted on yet: the person who wrote them must hear of it.

@@ -101,7 +101,7 @@ fn number(name: &str, text: Option<&str>) -> Result<Option<i64>, String> {
 }
 
 /// The run of the container whose log is asked for.
-fn run(view: &PodView, container: &str, previous: bool) -> Result<u32, (StatusCode, String)> {
+pub(super) fn run(view: &PodView, container: &str, previous: bool) -> Result<u32, (StatusCode, String)> {
     let pod = &view.key.name;
     let state = view.with_life(|life| life.find(container).and_then(|index| life.container_state(index)));
     let Some((status, restart)) = state else {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::life::{Exit, FailureKind, StartFailure};
 use crate::logs::LogStream;
-use crate::runtime::{ContainerSpec, Prepared, Running, Runtime};
+use crate::runtime::{ContainerSpec, ExecFailure, ExecSpec, Prepared, Running, Runtime};
 
 /// Images: `run` runs until it is stopped, `exit-N` ends at once with code N, `echo` prints its environment and its
 /// arguments, `http` serves. `missing` is not there until it is added.
@@ -116,5 +116,9 @@ impl Running for Container {
     async fn stop(&self, grace: Duration) -> Exit {
         end(&self.exit, if grace.is_zero() { 137 } else { 143 });
         self.wait().await
+    }
+
+    async fn exec(&self, spec: ExecSpec) -> Result<Arc<dyn Running>, ExecFailure> {
+        Err(ExecFailure::NoProgram(format!("exec: {:?}: there is nothing", spec.command)))
     }
 }

@@ -3,6 +3,8 @@
 use coracle_host_image::{ArtifactCache, ImagePolicy, ImageStore};
 use coracle_host_sandbox::{Engine, EngineConfig};
 
+use coracle_tests_fixtures as guests;
+
 use super::*;
 
 /// Prints `hello` and ends with the code that it has as its only constant.
@@ -23,14 +25,14 @@ const LIBRARY: &str = r#"(module (memory (export "memory") 1) (func (export "run
 const STRANGE: &str =
     r#"(module (import "strange" "thing" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
 
-struct WasmHost {
-    api: Api,
-    agent: Agent,
-    _directory: tempfile::TempDir,
+pub(super) struct WasmHost {
+    pub(super) api: Api,
+    pub(super) agent: Agent,
+    directory: tempfile::TempDir,
 }
 
 impl WasmHost {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let images = ImageStore::open(&directory.path().join("images"), ImagePolicy { allow_files: true }).unwrap();
         for (name, text) in
@@ -39,16 +41,31 @@ impl WasmHost {
             images.load(&wat::parse_str(text).unwrap(), &format!("{name}:1")).unwrap();
         }
         images.load(b"#!/bin/sh\n", "script:1").unwrap();
+        for (name, path) in [
+            ("cat", guests::CAT),
+            ("exit", guests::EXIT_P1),
+            ("printer", guests::PRINTER),
+            ("sleep", guests::SLEEP),
+            ("http", guests::HTTP_HELLO),
+        ] {
+            images.load(&std::fs::read(path).unwrap(), &format!("{name}:1")).unwrap();
+        }
         let artifacts = ArtifactCache::open(&directory.path().join("code"), 1 << 30).unwrap();
         let engine = Engine::new(EngineConfig { containers_max: 50, ..EngineConfig::default() }).unwrap();
         let programs = ProgramCache::new(images, artifacts, engine);
         let api = Api::new();
         let memory_dir = Some(directory.path().join("memory"));
-        let config = AgentConfig { memory_dir, ..AgentConfig::new("n1", directory.path()) };
+        let toolbox: &[u8] = Box::leak(std::fs::read(guests::TOOLBOX).unwrap().into_boxed_slice());
+        let config = AgentConfig { memory_dir, toolbox: Some(toolbox), ..AgentConfig::new("n1", directory.path()) };
         let network = Network::new(NetworkConfig::default());
         let agent = Agent::start(config, api.client(), programs, network).await.unwrap();
         agent.ready().await;
-        Self { api, agent, _directory: directory }
+        Self { api, agent, directory }
+    }
+
+    /// The volume `v` of a pod, on the disk.
+    pub(super) fn volume(&self, pod: &str) -> std::path::PathBuf {
+        self.directory.path().join("pods").join(format!("uid-{pod}")).join("volumes/v")
     }
 
     async fn logs(&self, pod: &str) -> String {
