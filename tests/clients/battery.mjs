@@ -101,7 +101,7 @@ const tests = {
     const server = net.createServer((socket) => forward.portForward(namespace, 'serves', [8080], socket, null, socket));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const answer = await fetch(`http://127.0.0.1:${server.address().port}/`);
+    const answer = await fetch(`http://127.0.0.1:${server.address().port}/`, { signal: AbortSignal.timeout(10_000) });
     assert.equal(answer.status, 200);
     server.close();
   },
@@ -114,7 +114,8 @@ for (const [name, test] of Object.entries(tests)) {
     await test();
   } catch (error) {
     failed += 1;
-    console.log(`FAILED ${name}:`, error);
+    // A web socket's error event holds its whole connection: its message is enough.
+    console.log(`FAILED ${name}:`, error?.stack ?? error?.message ?? error);
   }
 }
 await core.deleteNamespace({ name: namespace });
