@@ -21,6 +21,7 @@
 #![deny(missing_docs)]
 
 pub mod apply;
+pub mod cel;
 pub mod custom;
 pub mod decode;
 pub mod go_text;

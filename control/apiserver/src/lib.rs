@@ -60,6 +60,7 @@ mod streaming;
 mod subresources;
 mod table;
 mod verbs;
+mod webhook;
 
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
