@@ -21,7 +21,6 @@ use kube_cel::cel::parser::{Expression, Parser};
 
 pub use authorizer::{Authorizer, Check, Decision, authorizer_value, request_resource_value};
 pub use kube_cel::cel::Value;
-pub(crate) use value::escape;
 pub use value::{from_json, null, optional_of_none, optional_of_some, text, to_json};
 
 /// Levels of nesting in an expression.
@@ -160,10 +159,6 @@ impl Program {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
-    }
-
-    pub(crate) fn expression(&self) -> &Expression {
-        &self.expression
     }
 
     /// Whether the expression speaks of a variable of this name.

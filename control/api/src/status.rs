@@ -111,6 +111,8 @@ pub struct Status {
     pub details: Option<Box<StatusDetails>>,
     /// `metadata.continue`: the token with which an expired list can be continued from newer state.
     pub continue_token: Option<Box<str>>,
+    /// `reason` and `details` as somebody else chose them, in place of ours: a webhook's.
+    pub foreign: Option<Box<Value>>,
 }
 
 impl std::error::Error for Status {}
@@ -132,7 +134,15 @@ impl Status {
     /// A failure with no details.
     #[must_use]
     pub fn failure(code: u16, reason: Reason, message: impl Into<String>) -> Self {
-        Self { code, success: false, reason, message: message.into(), details: None, continue_token: None }
+        Self {
+            code,
+            success: false,
+            reason,
+            message: message.into(),
+            details: None,
+            continue_token: None,
+            foreign: None,
+        }
     }
 
     fn about(code: u16, reason: Reason, group: &str, kind: &str, name: &str, message: String) -> Self {
@@ -218,6 +228,15 @@ impl Status {
     #[must_use]
     pub fn not_marshalable(message: String) -> Self {
         Self::failure(406, Reason::NotAcceptable, message)
+    }
+
+    /// A Status that somebody else has made, as he made it.
+    #[must_use]
+    pub fn foreign(status: &Value) -> Self {
+        let code = status.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+        let message = status.get("message").and_then(Value::as_str).unwrap_or_default();
+        let foreign = Some(Box::new(status.clone()));
+        Self { foreign, ..Self::failure(code, Reason::Unknown, message) }
     }
 
     fn generic(code: u16, reason: Reason, message: &str) -> Self {
@@ -409,6 +428,7 @@ impl Status {
             message: String::new(),
             details: None,
             continue_token: None,
+            foreign: None,
         }
     }
 
@@ -438,8 +458,12 @@ impl Serialize for Status {
         body.serialize_entry("metadata", &metadata)?;
         body.serialize_entry("status", if self.success { "Success" } else { "Failure" })?;
         serialize_text(&mut body, "message", &self.message)?;
-        serialize_text(&mut body, "reason", self.reason.as_str())?;
-        if let Some(details) = &self.details {
+        let foreign = |name: &str| self.foreign.as_ref().and_then(|foreign| foreign.get(name));
+        let reason = foreign("reason").and_then(Value::as_str).unwrap_or(self.reason.as_str());
+        serialize_text(&mut body, "reason", reason)?;
+        if let Some(details) = foreign("details").filter(|details| details.is_object()) {
+            body.serialize_entry("details", details)?;
+        } else if let Some(details) = &self.details {
             body.serialize_entry("details", &**details)?;
         }
         if self.code != 0 {

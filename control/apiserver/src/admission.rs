@@ -5,13 +5,17 @@
 //! there and relies on, and what has to happen together with the write, it leaves in [`Effects`], which become part of the
 //! write's own transaction, so that nothing can slip in between.
 
+mod attributes;
 mod certificates;
 mod claim_resize;
+mod configured;
 mod default_tolerations;
 mod defaults;
 mod effects;
 mod external_ips;
 mod limit_ranger;
+mod expressions;
+mod matching;
 mod namespace_lifecycle;
 mod node_restriction;
 mod owner_references;
@@ -21,25 +25,31 @@ mod pod_security;
 mod priority;
 mod resource_quota;
 mod runtime_class;
+mod reinvocation;
 mod service_account;
 mod storage_in_use;
+pub(crate) mod subresource;
 mod taint_nodes;
 mod tolerations;
+mod webhook;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use coracle_control_api::status::Status;
-use coracle_control_store::Snapshot;
+use coracle_control_store::{Snapshot, Store};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
 pub(crate) use effects::Effects;
 pub(crate) use plugins::{NOT_BUILT, PLUGINS};
 
+use configured::{Cache, Configured};
 use plugins::Plugin;
 
 use crate::authorization::check_escalation;
 use crate::call::ResourceCall;
+use crate::verbs::delete::DeleteOptions;
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +57,18 @@ pub(crate) enum Action {
     Create,
     Update,
     Delete,
+    /// A connection to what the object stands for, as with `exec`.
+    Connect,
+}
+
+/// Where the options of a request are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Options<'a> {
+    /// In the query, as with every write but a delete.
+    Query,
+    Delete(&'a DeleteOptions),
+    /// A connection has none.
+    Connect,
 }
 
 /// A write that asks for admission.
@@ -65,6 +87,7 @@ pub(crate) struct Request<'a> {
     pub(crate) old: Option<&'a Value>,
     /// Nothing will be written: a plugin must not change anything outside the object either.
     pub(crate) dry_run: bool,
+    pub(crate) options: Options<'a>,
 }
 
 impl Request<'_> {
@@ -94,7 +117,6 @@ pub(crate) enum Mutate {
     /// From what the snapshot has.
     Now(fn(&Request<'_>, &mut Value, &mut Effects) -> Result<(), Status>),
     /// By asking somebody.
-    #[expect(dead_code, reason = "webhooks are the first that ask somebody")]
     Later(for<'a> fn(&'a Request<'a>, &'a mut Value, &'a mut Effects) -> Asking<'a>),
 }
 
@@ -113,6 +135,7 @@ pub(crate) struct Admission {
     mutating: Vec<Mutate>,
     validating: Vec<Validate>,
     turns: resource_quota::Turns,
+    configured: Cache,
 }
 
 impl Admission {
@@ -125,10 +148,17 @@ impl Admission {
             mutating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.mutate).collect(),
             validating: PLUGINS.iter().filter(runs).filter_map(|plugin| plugin.validate).collect(),
             turns: resource_quota::Turns::default(),
+            configured: Cache::default(),
         }
     }
 
-    /// Lets the plugins complete the object.
+    /// The webhooks and policies that are configured now.
+    fn configured(&self, store: &Store) -> Arc<Configured> {
+        self.configured.get(store)
+    }
+
+    /// Lets the plugins complete the object. What one has changed may concern others who were asked before, so there may
+    /// be a second round.
     ///
     /// # Errors
     /// What the first plugin that refuses says.
@@ -140,6 +170,15 @@ impl Admission {
     ) -> Result<(), Status> {
         // No plugin, so that it cannot be switched off: it says whose certificate a request can become.
         certificates::admit(request, object);
+        self.round(request, object, effects).await?;
+        if effects.reinvocation.needed {
+            effects.reinvocation.is_second = true;
+            self.round(request, object, effects).await?;
+        }
+        Ok(())
+    }
+
+    async fn round(&self, request: &Request<'_>, object: &mut Value, effects: &mut Effects) -> Result<(), Status> {
         for mutate in &self.mutating {
             match mutate {
                 Mutate::Now(mutate) => mutate(request, object, effects)?,

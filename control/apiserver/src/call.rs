@@ -1,7 +1,7 @@
 //! One request on its way through the server.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) method: http::Method,
     pub(crate) now: Timestamp,
+    /// Texts for Warning headers, which go with the answer whatever it is.
+    pub(crate) warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// A request about a kind in the table.
@@ -47,7 +49,17 @@ impl std::ops::Deref for ResourceCall {
     }
 }
 
+/// More warnings than this are not kept for one request.
+const WARNINGS_MAX: usize = 256;
+
 impl Call {
+    /// Has texts sent as Warning headers with the answer, also when that is a refusal.
+    pub(crate) fn warn(&self, texts: impl Iterator<Item = String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = WARNINGS_MAX.saturating_sub(warnings.len());
+        warnings.extend(texts.take(room));
+    }
+
     /// Agrees on a representation with the client, of what is shown in one form only.
     ///
     /// # Errors

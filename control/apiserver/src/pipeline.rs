@@ -141,6 +141,7 @@ pub(crate) async fn finish_create(
             snapshot: &snapshot,
             old: None,
             dry_run: options.dry_run,
+            options: admission::Options::Query,
         };
         let mut effects = Effects::default();
         call.shared.admission.mutate(&request, &mut object, &mut effects).await?;
@@ -327,6 +328,7 @@ async fn finish_update(
         snapshot: &snapshot,
         old: Some(current),
         dry_run,
+        options: admission::Options::Query,
     };
     let mut effects = Effects::default();
     call.shared.admission.mutate(&request, &mut new.object, &mut effects).await?;

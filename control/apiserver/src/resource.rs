@@ -6,6 +6,7 @@ use coracle_control_api::kind::{Kind, Subresource, Verb};
 use coracle_control_api::status::Status;
 use http::Request;
 
+use crate::admission::subresource::admit_connection;
 use crate::answer::{add_warnings, page_not_found, status_answer};
 use crate::call::{Call, ResourceCall};
 use crate::negotiation::{Messages, Negotiated};
@@ -115,6 +116,7 @@ async fn answer_subresource(
     if !subresource.verbs.contains(&verb) {
         return Err(Status::method_not_allowed());
     }
+    admit_connection(call, subresource).await?;
     if subresource.name == "proxy" {
         return subresources::proxy(call, request).await;
     }

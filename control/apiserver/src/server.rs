@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::answer::{compress, status_answer};
+use crate::answer::{add_warnings, compress, status_answer};
 use crate::authentication::{authenticate, impersonate};
 use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
@@ -32,6 +32,7 @@ use crate::request_info::RequestInfo;
 use crate::streaming::Sessions;
 use crate::tokens::Tokens;
 use crate::user::UserInfo;
+use crate::webhook::WebhookClients;
 use crate::{resource, serving, system};
 
 /// Subresources whose requests last as long as the client likes.
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) role_cache: RoleCache,
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) webhooks: WebhookClients,
 }
 
 /// Why the first objects cannot be made.
@@ -91,6 +93,7 @@ impl ApiServer {
             role_cache: RoleCache::default(),
             sessions: Sessions::default(),
             metrics: Arc::default(),
+            webhooks: WebhookClients::new(store.clone()),
             store,
             config,
             hosts,
@@ -166,7 +169,9 @@ impl Shared {
             now: Timestamp::now(),
             shared: Arc::clone(&self),
             info,
+            warnings: Arc::default(),
         };
+        let warnings = Arc::clone(&call.warnings);
         let long = call.info.verb == "watch" || LONG_RUNNING.contains(&call.info.subresource.as_str());
         let limit = self.config.request_timeout;
         let bytes_min = self.config.gzip_bytes_min;
@@ -175,7 +180,7 @@ impl Shared {
         let begin = Instant::now();
         let handled = AssertUnwindSafe(handle(call, request)).catch_unwind();
         let result = if long { Ok(handled.await) } else { tokio::time::timeout(limit, handled).await };
-        let answer = match result {
+        let mut answer = match result {
             Ok(Ok(Ok(answer))) => answer,
             Ok(Ok(Err(status))) => status_answer(&status, agreed.as_object()),
             Ok(Err(_)) => {
@@ -192,6 +197,10 @@ impl Shared {
         drop(under_way);
         if let Some(subject) = subject {
             self.metrics.answered(subject, answer.status().as_u16(), (!long).then(|| begin.elapsed()));
+        }
+        let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+        if !warnings.is_empty() {
+            add_warnings(&mut answer, &warnings);
         }
         if is_head {
             return answer.map(|_| Body::empty());

@@ -51,3 +51,9 @@ mod tokens;
 #[cfg(test)]
 #[path = "api/watches.rs"]
 mod watches;
+#[cfg(test)]
+#[path = "api/webhook_server.rs"]
+mod webhook_server;
+#[cfg(test)]
+#[path = "api/webhooks.rs"]
+mod webhooks;

@@ -61,7 +61,11 @@ struct Question {
 
 impl fmt::Debug for Question {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Question").field("stage", &self.stage).field("check", &self.check).finish_non_exhaustive()
+        formatter
+            .debug_struct("Question")
+            .field("stage", &self.stage)
+            .field("check", &self.check)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use kube_cel::cel::parser::Expression;
 use regex::RegexBuilder;
 
 use super::evaluate::Evaluator;
-use super::value::{as_optional, equal, functions, map_of, as_key, size, type_name};
+use super::value::{as_key, as_optional, equal, functions, map_of, size, type_name};
 use super::{EvaluateError, optional_of_none, optional_of_some};
 
 /// Bytes that a compiled pattern may take.
@@ -27,13 +27,13 @@ pub(super) fn is_namespace(name: &str) -> bool {
 }
 
 /// The value of a function. `target` is what a method is called on.
-pub(super) fn call(evaluator: &mut Evaluator<'_>, name: &str, target: Option<Value>, arguments: Vec<Value>) -> Result {
-    evaluator.spend(cost(name, target.as_ref(), &arguments))?;
-    let all: Vec<&Value> = target.iter().chain(&arguments).collect();
+pub(super) fn call(evaluator: &mut Evaluator<'_>, name: &str, target: Option<Value>, arguments: &[Value]) -> Result {
+    evaluator.spend(cost(name, target.as_ref(), arguments))?;
+    let all: Vec<&Value> = target.iter().chain(arguments).collect();
     if let Some(result) = own(evaluator, name, &all) {
         return result;
     }
-    library(name, target, &arguments)
+    library(name, target, arguments)
 }
 
 /// What a call costs, by the size of what it works on.
@@ -52,7 +52,7 @@ fn cost(name: &str, target: Option<&Value>, arguments: &[Value]) -> u64 {
             let (text, part) = (sizes.next().unwrap_or(1), sizes.next().unwrap_or(1));
             text.div_ceil(10).max(1).saturating_mul(part.div_ceil(10).max(1))
         }
-        "startsWith" | "endsWith" => sizes().last().unwrap_or(1).div_ceil(10).max(1),
+        "startsWith" | "endsWith" => sizes().next_back().unwrap_or(1).div_ceil(10).max(1),
         "sets.contains" | "sets.intersects" => sizes().fold(1, u64::saturating_mul),
         "sets.equivalent" => sizes().fold(2, u64::saturating_mul),
         "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "sort" | "distinct" | "flatten" => {
@@ -185,10 +185,8 @@ fn type_of(name: &str) -> Value {
 
 /// The value of a type's name, as in `type(x) == string`.
 pub(super) fn type_value(name: &str) -> Option<Value> {
-    let known = matches!(
-        name,
-        "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint"
-    );
+    let known =
+        matches!(name, "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint");
     known.then(|| type_of(name))
 }
 
@@ -276,9 +274,7 @@ pub(super) fn run_loop(
         "all" => Value::Bool(true),
         "exists" => Value::Bool(false),
         "transformList" => Value::List(Arc::new(results.into_iter().map(|(_, value)| value).collect())),
-        "transformMap" => {
-            map_of(results.into_iter().filter_map(|(key, value)| as_key(&key).map(|key| (key, value))))
-        }
+        "transformMap" => map_of(results.into_iter().filter_map(|(key, value)| as_key(&key).map(|key| (key, value)))),
         _ => Value::Bool(results.iter().filter(|(_, value)| equal(value, &Value::Bool(true))).count() == 1),
     })
 }

@@ -74,9 +74,9 @@ impl Evaluator<'_> {
             return Ok(value.clone());
         }
         let found = self.scope.variable(name.strip_prefix('.').unwrap_or(name));
-        found.or_else(|| calls::type_value(name)).ok_or_else(|| {
-            EvaluateError::failed(format!("no such attribute(s): {name}"))
-        })
+        found
+            .or_else(|| calls::type_value(name))
+            .ok_or_else(|| EvaluateError::failed(format!("no such attribute(s): {name}")))
     }
 
     fn is_variable(&self, name: &str) -> bool {
@@ -196,7 +196,7 @@ impl Evaluator<'_> {
                 && !self.is_variable(namespace)
             {
                 let arguments = self.values(&call.args)?;
-                return calls::call(self, &format!("{namespace}.{name}"), None, arguments);
+                return calls::call(self, &format!("{namespace}.{name}"), None, &arguments);
             }
             if calls::is_loop(name, call.args.len()) {
                 return calls::run_loop(self, name, target, &call.args);
@@ -214,15 +214,19 @@ impl Evaluator<'_> {
                 return authorizer::call(name, &target, &arguments)
                     .unwrap_or_else(|| Err(EvaluateError::failed("no such overload")));
             }
-            return calls::call(self, name, Some(target), arguments);
+            return calls::call(self, name, Some(target), &arguments);
         }
         let mut arguments = self.values(&call.args)?;
         if arguments.len() == 2
             && let (Some(right), Some(left)) = (arguments.pop(), arguments.pop())
         {
             let cost = match name {
-                operators::EQUALS | operators::NOT_EQUALS | operators::LESS | operators::LESS_EQUALS
-                | operators::GREATER | operators::GREATER_EQUALS => comparison_cost(&left, &right),
+                operators::EQUALS
+                | operators::NOT_EQUALS
+                | operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
+                | operators::GREATER_EQUALS => comparison_cost(&left, &right),
                 operators::IN => match &right {
                     Value::List(items) => u64::try_from(items.len()).unwrap_or(u64::MAX).max(1),
                     _ => 1,
@@ -241,7 +245,7 @@ impl Evaluator<'_> {
             }
             arguments = vec![left, right];
         }
-        calls::call(self, name, None, arguments)
+        calls::call(self, name, None, &arguments)
     }
 
     pub(super) fn values(&mut self, expressions: &[Expression]) -> Result<Vec<Value>> {
@@ -306,12 +310,7 @@ impl Evaluator<'_> {
     }
 
     /// Evaluates with a variable more.
-    pub(super) fn with<T>(
-        &mut self,
-        name: &str,
-        value: Value,
-        act: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<T> {
+    pub(super) fn with<T>(&mut self, name: &str, value: Value, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.locals.push((name.to_owned(), value));
         let result = act(self);
         self.locals.pop();

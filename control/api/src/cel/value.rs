@@ -106,7 +106,7 @@ pub fn to_json(value: &Value) -> Result<Json, String> {
 
 /// A time or an amount of time as text.
 pub(super) fn plain_text(value: &Value) -> Option<String> {
-    match super::calls::library("string", None, &[value.clone()]) {
+    match super::calls::library("string", None, std::slice::from_ref(value)) {
         Ok(Value::String(text)) => Some((*text).clone()),
         _ => None,
     }
@@ -231,12 +231,33 @@ pub(super) fn size(value: &Value) -> Option<u64> {
     u64::try_from(count).ok()
 }
 
+#[cfg(test)]
 /// Words that mean something else in an expression.
 const RESERVED: [&str; 21] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-    "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
+#[cfg(test)]
 /// The name of a field as expressions spell it; `None` for one that they cannot name.
 pub(crate) fn escape(name: &str) -> Option<String> {
     if RESERVED.contains(&name) {
@@ -262,6 +283,7 @@ pub(crate) fn shown(value: &Value) -> String {
 /// A context with every function and no variable, shared by all evaluations.
 pub(super) fn functions() -> &'static Context<'static> {
     use kube_cel::KubeCelExt as _;
-    static FUNCTIONS: std::sync::LazyLock<Context<'static>> = std::sync::LazyLock::new(|| Context::default().with_all());
+    static FUNCTIONS: std::sync::LazyLock<Context<'static>> =
+        std::sync::LazyLock::new(|| Context::default().with_all());
     &FUNCTIONS
 }

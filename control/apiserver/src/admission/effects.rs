@@ -3,6 +3,8 @@
 use coracle_control_store::{Condition, Operation};
 use tokio::sync::OwnedMutexGuard;
 
+use super::reinvocation::Reinvocation;
+
 /// What the plugins of one write ask for. On a dry run nothing of it is carried out but the warnings.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -16,6 +18,8 @@ pub(crate) struct Effects {
     pub(crate) audit_annotations: Vec<(String, String)>,
     /// Held until the write is done or given up.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
+    /// Who is to be asked a second time.
+    pub(super) reinvocation: Reinvocation,
 }
 
 impl Effects {

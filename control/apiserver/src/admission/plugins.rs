@@ -3,7 +3,7 @@
 use super::{
     Action, Mutate, Validate, certificates, claim_resize, default_tolerations, defaults, external_ips, limit_ranger,
     namespace_lifecycle, node_restriction, owner_references, pod_rules, pod_security, priority, resource_quota,
-    runtime_class, service_account, storage_in_use, taint_nodes,
+    runtime_class, service_account, storage_in_use, taint_nodes, webhook,
 };
 
 /// One plugin.
@@ -42,7 +42,7 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         Some(Mutate::Now(|request, _, effects| namespace_lifecycle::admit(request, effects))),
         Some(Validate::Now(|request, _, _| match request.action {
             Action::Delete => namespace_lifecycle::protect(request),
-            Action::Create | Action::Update => Ok(()),
+            Action::Create | Action::Update | Action::Connect => Ok(()),
         })),
     ),
     off(
@@ -173,9 +173,9 @@ pub(crate) static PLUGINS: &[Plugin] = &[
     ),
     on("PodTopologyLabels", None, None),
     on("MutatingAdmissionPolicy", None, None),
-    on("MutatingAdmissionWebhook", None, None),
+    on("MutatingAdmissionWebhook", Some(Mutate::Later(webhook::mutate)), None),
     on("ValidatingAdmissionPolicy", None, None),
-    on("ValidatingAdmissionWebhook", None, None),
+    on("ValidatingAdmissionWebhook", None, Some(Validate::Later(webhook::validate))),
     on("ResourceQuota", None, Some(Validate::Later(resource_quota::validate))),
     off(
         "AlwaysDeny",

@@ -27,7 +27,7 @@ pub(super) fn admit(request: &Request<'_>, pod: &mut Value) -> Result<(), Status
             }
             return Ok(());
         }
-        Action::Delete => return Ok(()),
+        Action::Delete | Action::Connect => return Ok(()),
     }
     let name = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default().to_owned();
     let class = find(request, &name)?;

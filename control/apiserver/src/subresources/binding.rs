@@ -9,6 +9,7 @@ use coracle_control_store::Condition;
 use http::Request;
 use serde_json::{Value, json};
 
+use crate::admission::subresource::admit;
 use crate::answer::{add_warnings, value_answer};
 use crate::call::ResourceCall;
 use crate::list_options::Version;
@@ -49,6 +50,7 @@ async fn carry_out(call: &ResourceCall, pod: Option<&str>, request: Request<Body
     if !errors.is_empty() {
         return Err(Status::invalid("", "Binding", &name, &errors));
     }
+    admit(call, &name, &mut binding, options.dry_run).await?;
     assign(call, &name, &binding, &options).await?;
     let mut answer = value_answer(201, &Status::success(201).to_value(), agreed);
     add_warnings(&mut answer, &decoded.warnings);

@@ -9,6 +9,7 @@ use coracle_control_api::status::{Status, StatusCause};
 use http::Request;
 use serde_json::Value;
 
+use crate::admission::subresource::admit;
 use crate::answer::value_answer;
 use crate::body;
 use crate::call::ResourceCall;
@@ -27,7 +28,7 @@ pub(super) async fn evict(call: &ResourceCall, request: Request<Body>) -> Result
     let bytes = body::read(request, call.shared.config.body_bytes_max).await?;
     let bytes =
         body::to_json(bytes, format, body::request_type("io.k8s.api.policy.v1.Eviction")?, FieldValidation::Warn)?;
-    let eviction: Value = serde_json::from_slice(&bytes).map_err(|error| {
+    let mut eviction: Value = serde_json::from_slice(&bytes).map_err(|error| {
         Status::bad_request(format!("the object provided is unrecognized (must be of type Eviction): {error}"))
     })?;
     let given = meta::name(&eviction);
@@ -35,6 +36,7 @@ pub(super) async fn evict(call: &ResourceCall, request: Request<Body>) -> Result
         let text = format!("name in URL does not match name in Eviction object: {}/{given}", call.name());
         return Err(Status::bad_request(text));
     }
+    admit(call, call.name(), &mut eviction, options.dry_run).await?;
     let mut delete: DeleteOptions = match eviction.get("deleteOptions").filter(|options| !options.is_null()) {
         Some(options) => serde_json::from_value(options.clone())
             .map_err(|error| Status::bad_request(format!("deleteOptions: {error}")))?,

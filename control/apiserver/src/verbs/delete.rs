@@ -11,7 +11,7 @@ use coracle_control_store::Entry;
 use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::admission::{self, Action, Effects};
 use crate::answer::{add_warnings, value_answer};
@@ -115,6 +115,27 @@ impl DeleteOptions {
         Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors))
     }
 
+    /// The options as an object of the API.
+    pub(crate) fn to_value(&self) -> Value {
+        let mut value = json!({"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"});
+        let preconditions = self.preconditions.as_ref().map(|preconditions| {
+            let given = [("uid", &preconditions.uid), ("resourceVersion", &preconditions.resource_version)];
+            let given = given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))));
+            Value::Object(given.collect())
+        });
+        let fields = [
+            ("gracePeriodSeconds", self.grace_period_seconds.map(Value::from)),
+            ("preconditions", preconditions),
+            ("propagationPolicy", self.propagation_policy.clone().map(Value::from)),
+            ("orphanDependents", self.orphan_dependents.map(Value::from)),
+            ("dryRun", self.dry_run.clone().filter(|values| !values.is_empty()).map(Value::from)),
+        ];
+        if let Some(map) = value.as_object_mut() {
+            map.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        }
+        value
+    }
+
     pub(crate) fn is_dry_run(&self) -> bool {
         self.dry_run.as_ref().is_some_and(|values| !values.is_empty())
     }
@@ -195,6 +216,7 @@ pub(crate) async fn attempt(
         snapshot: &snapshot,
         old: Some(&object),
         dry_run: options.is_dry_run(),
+        options: admission::Options::Delete(options),
     };
     let mut effects = Effects::default();
     call.shared.admission.validate(&request, None, &mut effects).await?;

@@ -99,8 +99,7 @@ pub(super) fn resolve(snapshot: &Snapshot, namespace: &str, name: &str, port: u1
     {
         return Ok(Place::Address(address));
     }
-    let cluster: Option<IpAddr> =
-        spec.get("clusterIP").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let cluster: Option<IpAddr> = spec.get("clusterIP").and_then(Value::as_str).and_then(|text| text.parse().ok());
     match cluster {
         Some(address) => Ok(Place::Address(SocketAddr::new(address, port))),
         None => Err(format!("no endpoints available for service {name:?}")),
@@ -109,7 +108,8 @@ pub(super) fn resolve(snapshot: &Snapshot, namespace: &str, name: &str, port: u1
 
 fn slice_endpoint(snapshot: &Snapshot, namespace: &str, service: &str, port_name: &str) -> Option<SocketAddr> {
     let prefix = format!("/registry/discovery.k8s.io/endpointslices/{namespace}/");
-    let slices = snapshot.prefix(prefix.as_bytes()).filter_map(|entry| serde_json::from_slice::<Value>(&entry.value).ok());
+    let slices =
+        snapshot.prefix(prefix.as_bytes()).filter_map(|entry| serde_json::from_slice::<Value>(&entry.value).ok());
     for slice in slices {
         let owner = slice.pointer("/metadata/labels/kubernetes.io~1service-name").and_then(Value::as_str);
         if owner != Some(service) {
@@ -117,9 +117,8 @@ fn slice_endpoint(snapshot: &Snapshot, namespace: &str, service: &str, port_name
         }
         let Some(port) = port_of(slice.get("ports"), port_name) else { continue };
         let endpoints = slice.get("endpoints").and_then(Value::as_array).into_iter().flatten();
-        let ready = endpoints.filter(|endpoint| {
-            endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true)
-        });
+        let ready =
+            endpoints.filter(|endpoint| endpoint.pointer("/conditions/ready").and_then(Value::as_bool).unwrap_or(true));
         let found = ready
             .filter_map(|endpoint| endpoint.pointer("/addresses/0").and_then(Value::as_str))
             .find_map(|text| text.parse::<IpAddr>().ok());

@@ -46,7 +46,7 @@ pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
 fn tls_text(error: &rustls::Error) -> String {
     use rustls::CertificateError;
     let cause = match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "x509: certificate signed by unknown authority".to_owned()
         }
         rustls::Error::InvalidCertificate(
@@ -80,8 +80,10 @@ pub(super) fn server_said(code: u16, body: &[u8]) -> String {
         422 => "the server rejected our request due to an error in our request".to_owned(),
         429 => "the server has received too many requests and has asked us to try again later".to_owned(),
         503 => "the server is currently unable to handle the request".to_owned(),
-        504 => "the server was unable to return a response in the time allotted, but may still be processing the request"
-            .to_owned(),
+        504 => {
+            "the server was unable to return a response in the time allotted, but may still be processing the request"
+                .to_owned()
+        }
         _ => {
             let shown = if text.trim().is_empty() { "unknown" } else { text.trim() };
             format!("an error on the server ({}) has prevented the request from succeeding", go_text::quote(shown))
