@@ -21,7 +21,8 @@ use kube_cel::cel::parser::{Expression, Parser};
 
 pub use authorizer::{Authorizer, Check, Decision, authorizer_value, request_resource_value};
 pub use kube_cel::cel::Value;
-pub use value::{from_json, null, optional_of_none, optional_of_some, text, to_json};
+pub(crate) use value::{escape, map_of};
+pub use value::{from_json, null, optional_of_none, optional_of_some, text, to_json, type_name};
 
 /// Levels of nesting in an expression.
 pub const DEPTH_MAX: u16 = 96;
@@ -200,6 +201,11 @@ pub(crate) fn complaint(_source: &str, lines: &[&str], line: isize, column: isiz
         out.push_str(&format!("\n | {shown}\n | {dots}^"));
     }
     out
+}
+
+/// The value of a function of the libraries with one text.
+pub(crate) fn call_function(name: &str, argument: &str) -> Result<Value, EvaluateError> {
+    calls::library(name, None, &[text(argument)])
 }
 
 #[cfg(test)]

@@ -296,6 +296,11 @@ pub trait Behaviour: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Whether looking at an object may take long: its rules are programs.
+    fn may_be_slow(&self) -> bool {
+        false
+    }
+
     /// Turns an object of this kind into the stored form, where `Kind::stored_as` names another kind.
     fn to_stored(&self, _object: &mut Value) {}
 

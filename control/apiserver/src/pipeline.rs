@@ -189,7 +189,7 @@ fn check_create(kind: &Kind, object: &mut Value, snapshot: &Snapshot) -> Result<
     kind.prepare_create(object);
     claims::allocate(kind, object, None, snapshot)?;
     fill_zeros(target(kind)?.schema, object);
-    let errors = kind.validate_create(object);
+    let errors = admission::aside(kind.behaviour.may_be_slow(), || kind.validate_create(object));
     if !errors.is_empty() {
         return Err(Status::invalid(&kind.group, &kind.kind, meta::name(object), &errors));
     }
@@ -339,7 +339,7 @@ async fn finish_update(
         claims::allocate(kind, &mut new.object, Some(current), &snapshot)?;
     }
     fill_zeros(target(kind)?.schema, &mut new.object);
-    let errors = kind.validate_update(part, &new.object, current);
+    let errors = admission::aside(kind.behaviour.may_be_slow(), || kind.validate_update(part, &new.object, current));
     if !errors.is_empty() {
         return Err(Status::invalid(&kind.group, &kind.kind, meta::name(&new.object), &errors));
     }

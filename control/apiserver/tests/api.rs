@@ -28,6 +28,9 @@ mod lists;
 #[path = "api/objects.rs"]
 mod objects;
 #[cfg(test)]
+#[path = "api/policies.rs"]
+mod policies;
+#[cfg(test)]
 #[path = "api/protobuf.rs"]
 mod protobuf;
 #[cfg(test)]

@@ -146,7 +146,8 @@ pub(super) fn lookup<'a>(map: &'a Map, key: &Key) -> Option<&'a Value> {
 }
 
 /// The name of the value's type.
-pub(crate) fn type_name(value: &Value) -> String {
+#[must_use]
+pub fn type_name(value: &Value) -> String {
     match value {
         Value::List(_) => "list",
         Value::Map(_) => "map",
@@ -231,7 +232,6 @@ pub(super) fn size(value: &Value) -> Option<u64> {
     u64::try_from(count).ok()
 }
 
-#[cfg(test)]
 /// Words that mean something else in an expression.
 const RESERVED: [&str; 21] = [
     "true",
@@ -257,7 +257,6 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
-#[cfg(test)]
 /// The name of a field as expressions spell it; `None` for one that they cannot name.
 pub(crate) fn escape(name: &str) -> Option<String> {
     if RESERVED.contains(&name) {

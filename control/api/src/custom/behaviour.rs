@@ -136,6 +136,10 @@ impl Behaviour for Custom {
         Some(&self.published)
     }
 
+    fn may_be_slow(&self) -> bool {
+        self.rules.as_ref().is_some_and(Rules::may_be_slow)
+    }
+
     fn from_stored(&self, object: &mut Value) {
         fields::set(object, "apiVersion", self.api_version.as_str());
     }

@@ -9,6 +9,7 @@ use coracle_control_store::{Snapshot, Store, Watch};
 use futures::FutureExt as _;
 use serde_json::Value;
 
+use super::policy::Policy;
 use super::webhook::Hook;
 
 const PREFIX: &str = "/registry/admissionregistration.k8s.io/";
@@ -19,6 +20,7 @@ pub(crate) struct Configured {
     /// In order.
     pub(crate) mutating: Vec<Hook>,
     pub(crate) validating: Vec<Hook>,
+    pub(crate) validating_policies: Vec<Policy>,
 }
 
 impl Configured {
@@ -26,6 +28,10 @@ impl Configured {
         Self {
             mutating: hooks(snapshot, "mutatingwebhookconfigurations"),
             validating: hooks(snapshot, "validatingwebhookconfigurations"),
+            validating_policies: Policy::all(
+                &read(snapshot, "validatingadmissionpolicies"),
+                &read(snapshot, "validatingadmissionpolicybindings"),
+            ),
         }
     }
 }

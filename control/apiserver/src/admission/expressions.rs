@@ -24,6 +24,14 @@ impl Expression {
         Self { source: source.to_owned(), program: Program::compile(source) }
     }
 
+    /// The value, or why there is none.
+    pub(crate) fn run(&self, scope: &dyn cel::Scope, budget: &mut Budget) -> Result<Cel, EvaluateError> {
+        match &self.program {
+            Ok(program) => program.evaluate(scope, budget),
+            Err(error) => Err(EvaluateError::Failed(format!("compilation failed: {error}"))),
+        }
+    }
+
     /// The value; the inner error is about this expression alone, the outer one ends all evaluation.
     pub(crate) fn evaluate(
         &self,
@@ -114,7 +122,6 @@ pub(crate) fn variables_of(
         .with("authorizer.requestResource", cel::request_resource_value(host, check))
 }
 
-#[expect(dead_code, reason = "policies are the first that ask")]
 /// The value of `namespaceObject`: the namespace without what is nobody's business; null for what has none.
 ///
 /// # Errors

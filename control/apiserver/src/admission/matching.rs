@@ -122,7 +122,6 @@ impl Constraints {
         Ok(Some(invocation))
     }
 
-    #[expect(dead_code, reason = "policies are the first that ask")]
     /// For a binding, which may leave its rules out: whether it is about the request.
     ///
     /// # Errors

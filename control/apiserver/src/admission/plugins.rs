@@ -2,7 +2,7 @@
 
 use super::{
     Action, Mutate, Validate, certificates, claim_resize, default_tolerations, defaults, external_ips, limit_ranger,
-    namespace_lifecycle, node_restriction, owner_references, pod_rules, pod_security, priority, resource_quota,
+    namespace_lifecycle, node_restriction, owner_references, pod_rules, pod_security, policy, priority, resource_quota,
     runtime_class, service_account, storage_in_use, taint_nodes, webhook,
 };
 
@@ -174,7 +174,7 @@ pub(crate) static PLUGINS: &[Plugin] = &[
     on("PodTopologyLabels", None, None),
     on("MutatingAdmissionPolicy", None, None),
     on("MutatingAdmissionWebhook", Some(Mutate::Later(webhook::mutate)), None),
-    on("ValidatingAdmissionPolicy", None, None),
+    on("ValidatingAdmissionPolicy", None, Some(Validate::Later(policy::validating::validate))),
     on("ValidatingAdmissionWebhook", None, Some(Validate::Later(webhook::validate))),
     on("ResourceQuota", None, Some(Validate::Later(resource_quota::validate))),
     off(

@@ -22,8 +22,7 @@ fn a_refusal_is_told_as_the_webhook_tells_it() {
 
 #[test]
 fn an_answer_must_be_to_the_question() {
-    let review =
-        |response: Value| json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+    let review = |response: &Value| json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
     let complaint = |response: Value, mutating: bool| read(&review(&response), "u", "v1", mutating).unwrap_err();
     assert_eq!(complaint(Value::Null, true), "webhook response was absent");
     assert_eq!(complaint(json!({"uid": "v"}), true), "expected response.uid=\"u\", got \"v\"");
