@@ -12,7 +12,7 @@ use super::{Action, Request};
 fn concerns(request: &Request<'_>) -> bool {
     let is_resize = request.subresource == "resize";
     match request.action {
-        Action::Delete => false,
+        Action::Delete | Action::Connect => false,
         Action::Create => request.is_core("pods") || request.is_core("persistentvolumeclaims"),
         Action::Update => (request.is("", "pods") && is_resize) || request.is_core("persistentvolumeclaims"),
     }

@@ -25,7 +25,7 @@ fn brings_containers(request: &Request<'_>) -> bool {
         && match request.action {
             Action::Create => request.subresource.is_empty(),
             Action::Update => matches!(request.subresource, "" | "ephemeralcontainers"),
-            Action::Delete => false,
+            Action::Delete | Action::Connect => false,
         }
 }
 

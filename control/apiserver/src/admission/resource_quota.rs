@@ -44,7 +44,7 @@ impl Turns {
 /// Whether this write can change what is used: objects come, services and claims change, pods are resized.
 fn concerns(request: &Request<'_>) -> bool {
     match request.action {
-        Action::Delete => false,
+        Action::Delete | Action::Connect => false,
         Action::Create => request.subresource.is_empty(),
         Action::Update if request.is("", "pods") => request.subresource == "resize",
         Action::Update if request.is("", "persistentvolumeclaims") => matches!(request.subresource, "" | "status"),

@@ -28,6 +28,7 @@ pub(crate) async fn admit(call: &ResourceCall, name: &str, object: &mut Value, d
         old: None,
         dry_run,
         options: Options::Query,
+        generate_name: "",
     };
     call.shared.admission.ask(&request, object).await
 }
@@ -50,6 +51,7 @@ pub(crate) async fn admit_connection(call: &ResourceCall, subresource: &Subresou
         old: None,
         dry_run: false,
         options: Options::Connect,
+        generate_name: "",
     };
     let mut options = connect_options(call, subresource);
     call.shared.admission.ask(&request, &mut options).await
