@@ -60,6 +60,7 @@ pub(super) async fn request(call: &ResourceCall, request: http::Request<Body>) -
         subresource: "token",
         snapshot: &snapshot,
         old: None,
+        options: crate::admission::Options::Query,
         dry_run: options.dry_run,
     };
     let mut effects = Effects::default();
