@@ -46,12 +46,20 @@ async fn run() -> Result<(), Failure> {
     println!("server: {} MB resident at rest", server.resident()? / 1024);
     let serial = pods / 10;
     creates(&target, "create, 1 client", 0..serial, 1).await?;
+    let used = Used::begin(&server);
     creates(&target, "create, 32 clients", serial..pods, CLIENTS).await?;
+    used.report(pods - serial);
     gets(&target, "get, 1 client", 5000, 1).await?;
+    let used = Used::begin(&server);
     gets(&target, "get, 32 clients", 60_000, CLIENTS).await?;
+    used.report(66_000);
+    let used = Used::begin(&server);
     lists(&target, pods).await?;
+    used.report(30);
     watch_steadily(&target).await?;
+    let used = Used::begin(&server);
     watch_burst(&target).await?;
+    used.report(WATCHERS * UPDATES);
     println!("server: {} MB resident after all this, {pods} pods stored", server.resident()? / 1024);
     let start = Instant::now();
     target.connect().await?.call("DELETE", PODS, "", "").await?;
@@ -72,6 +80,40 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+/// Processor time that a process has used.
+fn processor_time(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // After the name in parentheses; user and system time are the fields 14 and 15, in ticks of 10 ms.
+    let fields: Vec<u64> = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+        .unwrap_or_default();
+    Duration::from_millis(fields.get(11..13).map_or(0, |ticks| ticks.iter().sum::<u64>() * 10))
+}
+
+/// What server and client used while something was measured: the figures that do not depend on what else runs.
+struct Used {
+    server: String,
+    before: (Duration, Duration),
+}
+
+impl Used {
+    fn begin(server: &Server) -> Self {
+        let server = server.0.id().to_string();
+        let before = (processor_time(&server), processor_time("self"));
+        Self { server, before }
+    }
+
+    fn report(&self, operations: usize) {
+        let each = |now: Duration, before: Duration| (now - before).as_secs_f64() * 1e6 / operations as f64;
+        println!(
+            "    processor time for each: server {:.1} us, client {:.1} us",
+            each(processor_time(&self.server), self.before.0),
+            each(processor_time("self"), self.before.1)
+        );
     }
 }
 
@@ -123,15 +165,15 @@ impl Target {
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("127.0.0.1")?;
         let stream = self.connector.connect(name, stream).await?;
-        Ok(Connection { stream, buffer: vec![0; 256 * 1024], beginning: String::new() })
+        Ok(Connection { stream, buffer: vec![0; 256 * 1024], beginning: Vec::new() })
     }
 }
 
 struct Connection {
     stream: TlsStream<TcpStream>,
     buffer: Vec<u8>,
-    /// Where the body of the last answer begins in what was read first.
-    beginning: String,
+    /// The first bytes of the last answer's body.
+    beginning: Vec<u8>,
 }
 
 /// Bytes of a body's beginning that are kept.
@@ -169,16 +211,23 @@ impl Connection {
         }
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.ok_or("the answer has no length")?.parse()?;
-        let beginning = &self.buffer[head..filled.min(head + BEGINNING)];
-        self.beginning = String::from_utf8_lossy(beginning).into_owned();
-        let mut left = length.saturating_sub(filled - head);
-        while left > 0 {
+        self.beginning.clear();
+        let mut left = length;
+        let mut got = head..filled;
+        loop {
+            let room = BEGINNING.saturating_sub(self.beginning.len());
+            let bytes = &self.buffer[got];
+            self.beginning.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            left = left.saturating_sub(bytes.len());
+            if left == 0 {
+                break;
+            }
             let room = self.buffer.len().min(left);
             let read = self.stream.read(&mut self.buffer[..room]).await?;
             if read == 0 {
                 return Err("the server hung up within an answer".into());
             }
-            left -= read;
+            got = 0..read;
         }
         Ok(length)
     }
@@ -282,7 +331,8 @@ async fn lists(target: &Target, pods: usize) -> Result<(), Failure> {
         let mut token = String::new();
         loop {
             connection.call("GET", &format!("{PODS}?limit=500&continue={token}"), "", "").await?;
-            let next = connection.beginning.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split_once('"'));
+            let beginning = String::from_utf8_lossy(&connection.beginning);
+            let next = beginning.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split_once('"'));
             match next {
                 Some((next, _)) => token = next.to_owned(),
                 None => break,
@@ -293,6 +343,11 @@ async fn lists(target: &Target, pods: usize) -> Result<(), Failure> {
     report("list in pages of 500", times, begin.elapsed());
     Ok(())
 }
+
+/// What stands before the time in an event.
+const MARK: &[u8] = b"\"annotations\":{\"n\":\"";
+/// Bytes after the time that surely belong to the same event.
+const SKIPPED: usize = 2500;
 
 /// Counts events, and keeps how old their updates were when they came.
 async fn watcher(target: Target, begin: Instant, events: usize) -> Result<Vec<Duration>, Failure> {
@@ -309,17 +364,17 @@ async fn watcher(target: Target, begin: Instant, events: usize) -> Result<Vec<Du
         }
         let now = begin.elapsed();
         kept.extend_from_slice(&connection.buffer[..read]);
-        let end = kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in kept[..end].split(|byte| *byte == b'\n') {
-            // The annotation is near the beginning of an event.
-            let near = &line[..line.len().min(300)];
-            if let Some(at) = find(near, b"\"annotations\":{\"n\":\"") {
-                let digits = near[at + 20..].iter().take_while(|byte| byte.is_ascii_digit());
-                let nanos = digits.fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-                ages.push(now.saturating_sub(Duration::from_nanos(nanos)));
-            }
+        let mut at = 0;
+        // The annotation is near the beginning of an event, and an event is long: most of it is skipped.
+        while let Some(found) = kept.get(at..).and_then(|rest| find(rest, MARK)) {
+            let start = at + found + MARK.len();
+            let digits = &kept[start..];
+            let Some(length) = digits.iter().position(|byte| !byte.is_ascii_digit()) else { break };
+            let nanos = digits[..length].iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+            ages.push(now.saturating_sub(Duration::from_nanos(nanos)));
+            at = start + SKIPPED;
         }
-        kept.drain(..end);
+        kept.drain(..at.max(kept.len().saturating_sub(400)).min(kept.len()));
     }
     Ok(ages)
 }
