@@ -83,11 +83,8 @@ impl Call {
             }
             Version::Exact(revision) => {
                 self.wait_for(revision).await?;
-                store.snapshot_at(revision).map_err(|_| {
-                    Status::expired(format!(
-                        "The provided resource version {revision} is too old; its state is no longer known."
-                    ))
-                })
+                let snapshot = store.snapshot_at(revision);
+                snapshot.map_err(|_| Status::expired("The resourceVersion for the provided list is too old."))
             }
         }
     }

@@ -35,29 +35,68 @@ pub(crate) struct ListOptions {
 }
 
 /// Where the next page of a list begins. Clients pass it back as they got it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContinueToken {
     /// The revision of the first page; 0 when the pages need not agree any more.
-    #[serde(rename = "rv")]
     pub(crate) revision: u64,
     /// The last key that was listed, without the kind's prefix.
-    #[serde(rename = "start")]
     pub(crate) after: String,
     /// How many objects were still to come, where that is known.
-    #[serde(rename = "rest", default, skip_serializing_if = "Option::is_none")]
     pub(crate) remaining: Option<u64>,
 }
 
+/// A token as clients carry it: upstream's form, which is public there. What is added is `rest`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct WrittenToken {
+    #[serde(rename = "v")]
+    version: String,
+    /// -1 for any revision; 0 for a token that is none.
+    #[serde(rename = "rv")]
+    revision: i64,
+    start: String,
+    #[serde(rename = "rest", skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+}
+
+/// The only version of tokens that there is.
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+/// What upstream puts behind the last key, to begin after it.
+const AFTER: char = '\0';
+
 impl ContinueToken {
     pub(crate) fn encode(&self) -> String {
-        // Encoding two numbers and a text to memory cannot fail.
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        let written = WrittenToken {
+            version: TOKEN_VERSION.to_owned(),
+            revision: if self.revision == 0 { -1 } else { i64::try_from(self.revision).unwrap_or(i64::MAX) },
+            start: format!("{}{AFTER}", self.after),
+            remaining: self.remaining,
+        };
+        // Encoding two numbers and two texts to memory cannot fail.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&written).unwrap_or_default())
     }
 
     fn decode(text: &str) -> Result<Self, Status> {
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok();
-        let token: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        token.ok_or_else(|| Status::bad_request(format!("continue key is not valid: {text:.100}")))
+        let invalid =
+            |what: &str| Status::bad_request(format!("invalid continue token: continue key is not valid{what}"));
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid(&format!(": {error}")))?;
+        let written: WrittenToken = serde_json::from_slice(&bytes).map_err(|error| invalid(&format!(": {error}")))?;
+        if written.version != TOKEN_VERSION {
+            return Err(invalid(&format!(": server does not recognize this encoded version {}", written.version)));
+        }
+        let revision = match written.revision {
+            0 => return Err(invalid(": incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+            revision => u64::try_from(revision).unwrap_or(0),
+        };
+        if written.start.is_empty() {
+            return Err(invalid(": encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        let after = written.start.strip_suffix(AFTER).unwrap_or(&written.start).trim_start_matches('/');
+        // The key is put behind a prefix and compared; it must not look as if it could lead anywhere else.
+        if after.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(invalid(&format!(": {}", written.start)));
+        }
+        Ok(Self { revision, after: after.to_owned(), remaining: written.remaining })
     }
 }
 

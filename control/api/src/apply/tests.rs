@@ -418,6 +418,36 @@ fn any_config() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Brings lists whose order depends on who came first into one order.
+fn sort_lists(object: &mut Value) {
+    if let Some(Value::Array(items)) = object.pointer_mut("/spec/containers") {
+        items.sort_by_key(|item| item["name"].to_string());
+        for item in items {
+            if let Some(Value::Array(ports)) = item.get_mut("ports") {
+                ports.sort_by_key(Value::to_string);
+            }
+        }
+    }
+    if let Some(Value::Array(items)) = object.pointer_mut("/metadata/finalizers") {
+        items.sort_by_key(Value::to_string);
+    }
+}
+
+/// The same about other containers, labels and finalizers, and without what there is only one of.
+fn disjoint(mut config: Value) -> Value {
+    config["spec"].as_object_mut().unwrap().remove("nodeName");
+    for container in config["spec"].get_mut("containers").and_then(Value::as_array_mut).into_iter().flatten() {
+        container["name"] = json!(format!("other-{}", container["name"].as_str().unwrap()));
+    }
+    for finalizer in config["metadata"].get_mut("finalizers").and_then(Value::as_array_mut).into_iter().flatten() {
+        *finalizer = json!(format!("other.{}", finalizer.as_str().unwrap()));
+    }
+    if let Some(Value::Object(labels)) = config["metadata"].get_mut("labels") {
+        *labels = std::mem::take(labels).into_iter().map(|(key, value)| (format!("other-{key}"), value)).collect();
+    }
+    config
+}
+
 proptest! {
     #[test]
     fn sets_survive_their_encoding(set in any_set()) {
@@ -457,18 +487,23 @@ proptest! {
         let mut got = object;
         for object in [&mut want, &mut got] {
             // Items that both configurations have keep their place; only the order may differ.
-            if let Some(Value::Array(items)) = object.pointer_mut("/spec/containers") {
-                items.sort_by_key(|item| item["name"].to_string());
-                for item in items {
-                    if let Some(Value::Array(ports)) = item.get_mut("ports") {
-                        ports.sort_by_key(Value::to_string);
-                    }
-                }
-            }
-            if let Some(Value::Array(items)) = object.pointer_mut("/metadata/finalizers") {
-                items.sort_by_key(Value::to_string);
-            }
+            sort_lists(object);
             object["metadata"].as_object_mut().unwrap().remove("managedFields");
+        }
+        prop_assert_eq!(got, want);
+    }
+
+    #[test]
+    fn applies_of_disjoint_fields_commute(first in any_config(), second in any_config()) {
+        let second = disjoint(second);
+        let (one, two) = (writer("Pod", "one", 1), writer("Pod", "two", 2));
+        let mut got = applied(Some(&applied(None, &first, &one, false)), &second, &two, false);
+        let mut want = applied(Some(&applied(None, &second, &two, false)), &first, &one, false);
+        for object in [&mut got, &mut want] {
+            sort_lists(object);
+            if let Some(Value::Array(entries)) = object.pointer_mut("/metadata/managedFields") {
+                entries.sort_by_key(|entry| entry["manager"].to_string());
+            }
         }
         prop_assert_eq!(got, want);
     }

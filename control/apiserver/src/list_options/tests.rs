@@ -51,6 +51,32 @@ fn a_token_comes_back_as_it_went() {
     assert_eq!(parse("continue=nonsense", false).unwrap_err().code, 400);
 }
 
+#[test]
+fn a_token_has_upstreams_form_and_is_refused_in_upstreams_words() {
+    let text = |json: &str| format!("continue={}", URL_SAFE_NO_PAD.encode(json));
+    let upstreams = parse(&text(r#"{"v":"meta.k8s.io/v1","rv":7,"start":"default/a\u0000"}"#), false).unwrap();
+    let expected = ContinueToken { revision: 7, after: "default/a".to_owned(), remaining: None };
+    assert_eq!(upstreams.continue_token, Some(expected));
+    let inconsistent = ContinueToken { revision: 0, after: "a".to_owned(), remaining: None }.encode();
+    let written = URL_SAFE_NO_PAD.decode(inconsistent).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"a\u0000"}"#);
+    let refused = |json: &str| message(&text(json), false);
+    assert_eq!(
+        refused(r#"{"v":"v9","rv":7,"start":"a"}"#),
+        "invalid continue token: continue key is not valid: server does not recognize this encoded version v9"
+    );
+    assert_eq!(
+        refused(r#"{"v":"meta.k8s.io/v1","start":"a"}"#),
+        "invalid continue token: continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+    );
+    assert!(refused(r#"{"v":"meta.k8s.io/v1","rv":7}"#).ends_with("encoded start key empty (version meta.k8s.io/v1)"));
+    assert!(
+        refused(r#"{"v":"meta.k8s.io/v1","rv":7,"start":"../../secrets/a"}"#).contains("not valid: ../../secrets/a")
+    );
+    let both = format!("resourceVersion=5&{}", text(r#"{"v":"meta.k8s.io/v1","rv":7,"start":"a"}"#));
+    assert_eq!(message(&both, false), "specifying resource version is not allowed when using continue");
+}
+
 proptest! {
     #[test]
     fn no_query_panics(text in "[ -~]{0,80}", watch in any::<bool>()) {

@@ -97,7 +97,8 @@ async fn open(
     Ok(EventStream {
         writer: EventWriter { call: call.clone(), filter, agreed, columns_sent: false, buffer: Vec::new() },
         initial,
-        initial_end: (wants_state && options.send_initial_events == Some(true)).then_some(start),
+        // Upstream marks the end only for clients that take bookmarks.
+        initial_end: (options.send_initial_events == Some(true) && options.allow_bookmarks).then_some(start),
         watch,
         failure,
         deadline: Instant::now() + timeout,

@@ -78,7 +78,8 @@ async fn a_version_means_what_it_says() {
     let any = api.get(&format!("{MAPS}?resourceVersion=0&limit=1")).await.check(200);
     assert_eq!(any.names().len(), 3, "a limit does not count for any version");
     api.store.compact(api.store.revision()).await.unwrap();
-    api.get(&format!("{MAPS}?resourceVersion={before}&resourceVersionMatch=Exact")).await.check(410);
+    let gone = api.get(&format!("{MAPS}?resourceVersion={before}&resourceVersionMatch=Exact")).await.check(410);
+    assert_eq!(gone.message(), "The resourceVersion for the provided list is too old.");
 }
 
 #[tokio::test]
@@ -95,6 +96,12 @@ async fn a_version_still_to_come_is_waited_for() {
     let answer = api.get(&format!("{MAPS}?resourceVersion=999999")).await.check(504);
     assert_eq!(answer.body["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
     assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.body["details"]["retryAfterSeconds"], 1);
+    let current = api.store.revision();
+    assert_eq!(answer.message(), format!("Timeout: Too large resource version: 999999, current: {current}"));
+    api.config_map("a", json!({})).await.check(201);
+    api.get(&format!("{MAPS}/a?resourceVersion=999999")).await.check(504);
+    api.get(&format!("{MAPS}/a?resourceVersion=0")).await.check(200);
 }
 
 #[tokio::test]

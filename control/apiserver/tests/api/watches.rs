@@ -153,3 +153,66 @@ async fn the_old_watch_paths_may_name_an_object() {
     api.config_map("b", json!({})).await.check(201);
     assert_eq!(events.next_name().await, pair("ADDED", "b"));
 }
+
+#[tokio::test]
+async fn a_bookmark_comes_just_before_the_end() {
+    let api = Api::start().await;
+    let version = api.store.revision();
+    let options = "timeoutSeconds=1&allowWatchBookmarks=true";
+    let mut events = api.watch(&format!("{MAPS}?watch=1&resourceVersion={version}&{options}")).await;
+    api.post("/api/v1/namespaces/default/secrets", json!({"metadata": {"name": "s"}})).await.check(201);
+    let bookmark = events.next().await.unwrap();
+    assert_eq!(bookmark["type"], "BOOKMARK");
+    assert_eq!(bookmark["object"]["apiVersion"], "v1");
+    assert_eq!(bookmark["object"]["metadata"]["resourceVersion"], (version + 1).to_string());
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_watch_without_a_version_begins_with_what_there_is() {
+    let api = Api::start().await;
+    api.config_map("a", json!({})).await.check(201);
+    for query in ["", "&resourceVersion=0"] {
+        let mut events = api.watch(&format!("{MAPS}?watch=1{query}&timeoutSeconds=1")).await;
+        assert_eq!(events.next_name().await, pair("ADDED", "a"), "{query}");
+        assert_eq!(events.next().await, None);
+    }
+    // From now on, and from the initial state without the mark for those who take no bookmarks.
+    let from_now = "sendInitialEvents=false&resourceVersionMatch=NotOlderThan";
+    let mut events = api.watch(&format!("{MAPS}?watch=1&{from_now}")).await;
+    api.config_map("b", json!({})).await.check(201);
+    assert_eq!(events.next_name().await, pair("ADDED", "b"));
+    let unmarked = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1";
+    let mut events = api.watch(&format!("{MAPS}?watch=1&{unmarked}")).await;
+    assert_eq!(events.next_name().await, pair("ADDED", "a"));
+    assert_eq!(events.next_name().await, pair("ADDED", "b"));
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
+async fn a_watch_of_metadata_and_of_one_name() {
+    let api = Api::start().await;
+    let accept = [("accept", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io")];
+    let path = format!("{MAPS}?watch=1&fieldSelector=metadata.name%3Db");
+    let mut events = api.admin().watch(&path, &accept).await;
+    api.config_map("a", json!({"k": "v"})).await.check(201);
+    api.config_map("b", json!({"k": "v"})).await.check(201);
+    api.delete(&format!("{MAPS}/b")).await.check(200);
+    let event = events.next().await.unwrap();
+    assert_eq!((&event["type"], &event["object"]["kind"]), (&json!("ADDED"), &json!("PartialObjectMetadata")));
+    assert_eq!((&event["object"]["metadata"]["name"], event["object"].get("data")), (&json!("b"), None));
+    assert_eq!(events.next_name().await, pair("DELETED", "b"));
+}
+
+#[tokio::test]
+async fn what_a_watch_cannot_be_is_refused() {
+    let api = Api::with(|config| config.revision_wait = Duration::from_millis(10)).await;
+    let refused = api.get(&format!("{MAPS}?watch=1&sendInitialEvents=true")).await.check(422);
+    assert!(refused.message().contains("requires setting resourceVersionMatch to NotOlderThan"), "{}", refused.text);
+    let future = api.get(&format!("{MAPS}?watch=1&resourceVersion=999999")).await.check(504);
+    assert_eq!(future.body["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    api.get(&format!("{MAPS}?watch=1&resourceVersion=x")).await.check(400);
+    let yaml = [("accept", "application/yaml")];
+    let refused = api.admin().call("GET", &format!("{MAPS}?watch=1"), &yaml, Vec::new()).await.check(406);
+    assert!(refused.text.contains("accepted: application/json;stream=watch"), "{}", refused.text);
+}
