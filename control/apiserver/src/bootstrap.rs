@@ -1,6 +1,7 @@
 //! The objects that every cluster has: made at the first start, and put right again at every later one.
 
 mod address;
+mod flow_control;
 pub(crate) mod roles;
 mod system_roles;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coracle_control_api::kind::Kind;
-use coracle_control_api::kinds::{self, api_service, flow_control, priority_class};
+use coracle_control_api::kinds::{self, api_service, priority_class};
 use coracle_control_api::meta;
 use coracle_control_store::{Condition, Operation, Snapshot, Transaction, TransactionOutcome};
 use jiff::Timestamp;
@@ -100,6 +101,13 @@ impl Wanted {
         meta::set_creation_timestamp(&mut object, now);
         meta::set_uid(&mut object, &uuid::Uuid::new_v4().to_string());
         self.kind.prepare_create(&mut object);
+        if let Some(status) = self.body.get("status") {
+            object["status"] = status.clone();
+            let conditions = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+            for condition in conditions.into_iter().flatten() {
+                condition["lastTransitionTime"] = json!(meta::format_time(now));
+            }
+        }
         Some(object)
     }
 }
@@ -149,13 +157,7 @@ fn objects(config: &ApiServerConfig) -> Vec<Wanted> {
     for service in aggregation::built_in_services() {
         objects.extend(Wanted::new(api_service::GROUP, api_service::PLURAL, service, keep));
     }
-    let flow = "flowcontrol.apiserver.k8s.io";
-    for level in flow_control::bootstrap::levels() {
-        objects.extend(Wanted::new(flow, "prioritylevelconfigurations", level, keep));
-    }
-    for schema in flow_control::bootstrap::schemas() {
-        objects.extend(Wanted::new(flow, "flowschemas", schema, keep));
-    }
+    objects.extend(flow_control::objects());
     if let Some(pem) = &config.client_ca_pem {
         let body = json!({
             "apiVersion": "v1", "kind": "ConfigMap",

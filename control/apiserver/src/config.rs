@@ -56,6 +56,9 @@ pub struct ApiServerConfig {
     pub body_bytes_max: usize,
     /// The most connections that are served at once; further ones wait in the listener's queue.
     pub connections_max: usize,
+    /// The requests that are worked on at once, all priority levels together; one waits for its turn no longer
+    /// than a quarter of the request timeout.
+    pub requests_max: usize,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long the headers of an HTTP/1.1 request may take.
@@ -88,6 +91,7 @@ impl Default for ApiServerConfig {
             advertised_address: "127.0.0.1:6443".to_owned(),
             body_bytes_max: 3 * 1024 * 1024,
             connections_max: 4096,
+            requests_max: 600,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
@@ -143,7 +147,12 @@ impl ApiServerConfig {
         if let Some(token) = self.tokens.iter().find(|token| token.token.is_empty()) {
             return Err(ApiServerConfigError::EmptyToken(token.user.clone()));
         }
-        for (name, value) in [("body_bytes_max", self.body_bytes_max), ("connections_max", self.connections_max)] {
+        let bounds = [
+            ("body_bytes_max", self.body_bytes_max),
+            ("connections_max", self.connections_max),
+            ("requests_max", self.requests_max),
+        ];
+        for (name, value) in bounds {
             if value == 0 {
                 return Err(ApiServerConfigError::Zero(name));
             }

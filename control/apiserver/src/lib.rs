@@ -34,6 +34,8 @@ mod body;
 mod call;
 mod catalog;
 mod claims;
+mod deadline;
+mod flow_control;
 mod list_options;
 mod metrics;
 mod negotiation;

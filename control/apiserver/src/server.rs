@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -23,6 +23,7 @@ use crate::bootstrap;
 use crate::call::Call;
 use crate::catalog::Catalog;
 use crate::config::ApiServerConfig;
+use crate::flow_control::{Class, FlowControl, too_many_requests};
 use crate::host_links::HostLinks;
 use crate::metrics::{Metrics, Subject};
 use crate::negotiation::{Messages, Negotiated, content_type, negotiate};
@@ -33,6 +34,7 @@ use crate::streaming::Sessions;
 use crate::tokens::Tokens;
 use crate::user::UserInfo;
 use crate::webhook::WebhookClients;
+use crate::{deadline, resource, serving, system};
 use crate::{resource, serving, system};
 
 /// Subresources whose requests last as long as the client likes.
@@ -60,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) webhooks: WebhookClients,
+    pub(crate) flow_control: FlowControl,
 }
 
 /// Why the first objects cannot be made.
@@ -94,6 +97,8 @@ impl ApiServer {
             sessions: Sessions::default(),
             metrics: Arc::default(),
             webhooks: WebhookClients::new(store.clone()),
+            // As upstream: three quarters of its time are left to the request when its turn comes.
+            flow_control: FlowControl::new(config.requests_max, config.request_timeout / 4),
             store,
             config,
             hosts,
@@ -111,12 +116,14 @@ impl ApiServer {
     }
 
     /// The API as a service in this process, for one user; it goes directly into `kube::Client::new(router, "default")`.
+    /// Requests of a user of the system's own (`system:...`) do not wait for others.
     pub fn router_for(&self, user: UserInfo) -> axum::Router {
         let shared = Arc::clone(&self.shared);
         let user = Arc::new(user);
+        let queues = !user.name.starts_with("system:");
         axum::Router::new().fallback_service(tower::service_fn(move |request: Request<Body>| {
             let (shared, user) = (Arc::clone(&shared), Arc::clone(&user));
-            async move { Ok::<_, Infallible>(Box::pin(shared.answer(request, user)).await) }
+            async move { Ok::<_, Infallible>(Box::pin(shared.answer(request, user, queues)).await) }
         }))
     }
 
@@ -148,13 +155,14 @@ impl Shared {
         certificate: Option<Arc<UserInfo>>,
     ) -> Response {
         match authenticate(&self, certificate.as_ref(), request.headers_mut(), Timestamp::now()).await {
-            Ok(user) => self.answer(request, user).await,
+            Ok(user) => self.answer(request, user, true).await,
             Err(status) => status_answer(&status, Negotiated::JSON),
         }
     }
 
-    /// Answers a request of a known user. A panic in a handler is an error in us; it ends that request only.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>, user: Arc<UserInfo>) -> Response {
+    /// Answers a request of a known user, who takes his turn if he `queues`. A panic in a handler is an error in us; it
+    /// ends that request only.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>, user: Arc<UserInfo>, queues: bool) -> Response {
         let headers = request.headers().clone();
         let is_head = request.method() == Method::HEAD;
         let query = request.uri().query().unwrap_or_default();
@@ -173,27 +181,20 @@ impl Shared {
         };
         let warnings = Arc::clone(&call.warnings);
         let long = call.info.verb == "watch" || LONG_RUNNING.contains(&call.info.subresource.as_str());
-        let limit = self.config.request_timeout;
+        let limit = match deadline::of(&call.query, self.config.request_timeout) {
+            Err(status) if !long => return status_answer(&status, agreed.as_object()),
+            limit => limit.unwrap_or(self.config.request_timeout),
+        };
+        // Of what is long, a watch takes a turn for its beginning, and the others none.
+        let queues = queues && (!long || call.info.verb == "watch");
+        let class = OnceLock::new();
         let bytes_min = self.config.gzip_bytes_min;
         let subject = self.subject(&call);
         let under_way = (!long).then(|| self.metrics.begin(&call.info));
         let begin = Instant::now();
-        let handled = AssertUnwindSafe(handle(call, request)).catch_unwind();
+        let handled = AssertUnwindSafe(handle(call, request, queues, &class)).catch_unwind();
         let result = if long { Ok(handled.await) } else { tokio::time::timeout(limit, handled).await };
-        let mut answer = match result {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(Ok(Err(status))) => status_answer(&status, agreed.as_object()),
-            Ok(Err(_)) => {
-                tracing::error!("a handler panicked");
-                status_answer(
-                    &Status::internal("this request caused apiserver to panic. Look in the logs for details"),
-                    agreed,
-                )
-            }
-            Err(_) => {
-                status_answer(&Status::timeout("request did not complete within the allotted timeout", 0), agreed)
-            }
-        };
+        let mut answer = outcome(result, agreed);
         drop(under_way);
         if let Some(subject) = subject {
             self.metrics.answered(subject, answer.status().as_u16(), (!long).then(|| begin.elapsed()));
@@ -201,6 +202,9 @@ impl Shared {
         let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
         if !warnings.is_empty() {
             add_warnings(&mut answer, &warnings);
+        }
+        if let Some(class) = class.get() {
+            class.mark(&mut answer);
         }
         if is_head {
             return answer.map(|_| Body::empty());
@@ -223,10 +227,43 @@ impl Shared {
     }
 }
 
-async fn handle(mut call: Call, request: Request<Body>) -> Result<Response, Status> {
+/// What a handler came to: an answer, a refusal, a panic, or nothing in time.
+type Handled = Result<std::thread::Result<Result<Response, Status>>, tokio::time::error::Elapsed>;
+
+fn outcome(handled: Handled, agreed: Negotiated) -> Response {
+    match handled {
+        Ok(Ok(Ok(answer))) => answer,
+        Ok(Ok(Err(status))) => status_answer(&status, agreed.as_object()),
+        Ok(Err(_)) => {
+            tracing::error!("a handler panicked");
+            let text = "this request caused apiserver to panic. Look in the logs for details";
+            status_answer(&Status::internal(text), agreed)
+        }
+        Err(_) => status_answer(&Status::timeout("request did not complete within the allotted timeout", 0), agreed),
+    }
+}
+
+async fn handle(
+    mut call: Call,
+    request: Request<Body>,
+    queues: bool,
+    class: &OnceLock<Class>,
+) -> Result<Response, Status> {
     let roles = call.shared.roles();
     let author = Arc::clone(&call.user);
     call.user = impersonate(&author, &call.headers, &|attributes| decide(&roles, &author, attributes).is_ok())?;
+    // Held until the handler has its answer; what is streamed after that takes no seat.
+    let _seat = if queues {
+        match call.shared.flow_control.admit(&call.shared.store, &call.user, &call.info, class).await {
+            Ok(seat) => seat,
+            Err(refusal) => {
+                tracing::debug!(user = call.user.name, ?refusal, "a request is one too many");
+                return Ok(too_many_requests());
+            }
+        }
+    } else {
+        None
+    };
     authorize(&roles, &call.user, &Attributes::of(&call.info))?;
     if call.info.is_resource { resource::answer(call, request).await } else { system::answer(&call).await }
 }

@@ -19,6 +19,9 @@ mod deletion;
 #[path = "api/discovery.rs"]
 mod discovery;
 #[cfg(test)]
+#[path = "api/fairness.rs"]
+mod fairness;
+#[cfg(test)]
 #[path = "api/identity.rs"]
 mod identity;
 #[cfg(test)]

@@ -41,12 +41,14 @@ mod writes;
 
 mod deployment;
 mod event_expiry;
+mod flow_schema_status;
 mod namespace;
 mod node_lifecycle;
 mod owner_garbage;
 mod pod_garbage;
 mod replica_set;
 mod resource_quota;
+mod role_aggregation;
 mod root_ca;
 mod service_account;
 mod token_secret;
@@ -95,6 +97,8 @@ impl Controllers {
         service_account::start(&context, &mut tasks, &stopped);
         resource_quota::start(&context, &mut tasks, &stopped);
         token_secret::start(&context, &mut tasks, &stopped);
+        role_aggregation::start(&context, &mut tasks, &stopped);
+        flow_schema_status::start(&context, &mut tasks, &stopped);
         root_ca::start(&context, &mut tasks, &stopped);
         node_lifecycle::start(&context, &mut tasks, &stopped);
         pod_garbage::start(&context, &mut tasks, &stopped);

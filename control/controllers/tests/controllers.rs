@@ -10,4 +10,5 @@ mod controllers {
     mod nodes;
     mod quotas;
     mod replicas;
+    mod roles;
 }
