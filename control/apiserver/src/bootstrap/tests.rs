@@ -1,6 +1,6 @@
 use super::*;
 
-fn role(rules: Value, autoupdate: &str) -> Value {
+fn role(rules: &Value, autoupdate: &str) -> Value {
     json!({
         "metadata": {
             "name": "r", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
@@ -16,13 +16,13 @@ fn rule(verbs: &[&str], resource: &str) -> Value {
 
 #[test]
 fn a_role_gets_back_what_it_lacks_and_keeps_what_was_added() {
-    let made = role(json!([rule(&["get"], "pods"), rule(&["get"], "nodes")]), "true");
-    let current = role(json!([rule(&["get", "list"], "pods"), rule(&["get"], "secrets")]), "true");
+    let made = role(&json!([rule(&["get"], "pods"), rule(&["get"], "nodes")]), "true");
+    let current = role(&json!([rule(&["get", "list"], "pods"), rule(&["get"], "secrets")]), "true");
     let repaired = roles::repair_role(&current, &made).unwrap();
     let expected = json!([rule(&["get", "list"], "pods"), rule(&["get"], "secrets"), rule(&["get"], "nodes")]);
     assert_eq!(repaired["rules"], expected);
     assert_eq!(roles::repair_role(&repaired, &made), None);
-    assert_eq!(roles::repair_role(&role(json!([]), "false"), &made), None);
+    assert_eq!(roles::repair_role(&role(&json!([]), "false"), &made), None);
 }
 
 #[test]
