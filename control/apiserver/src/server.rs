@@ -35,7 +35,6 @@ use crate::tokens::Tokens;
 use crate::user::UserInfo;
 use crate::webhook::WebhookClients;
 use crate::{deadline, resource, serving, system};
-use crate::{resource, serving, system};
 
 /// Subresources whose requests last as long as the client likes.
 const LONG_RUNNING: &[&str] = &["log", "exec", "attach", "portforward", "proxy"];
