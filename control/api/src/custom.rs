@@ -27,6 +27,32 @@ pub const PLURAL: &str = "customresourcedefinitions";
 /// The finalizer that holds a definition until its objects are gone.
 pub const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
 
+/// Who converts the objects of a definition between its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// API version of the storage version.
+    pub storage_version: String,
+    /// The webhook's `clientConfig`.
+    pub client: Value,
+    /// The first version of reviews that the webhook takes and we know.
+    pub review_version: Option<&'static str>,
+}
+
+impl Conversion {
+    /// The webhook of a definition whose strategy is `Webhook`.
+    fn of(spec: &Value, storage_version: &str) -> Option<Self> {
+        let conversion = spec.child("conversion").filter(|conversion| conversion.text("strategy") == "Webhook")?;
+        let webhook = conversion.child("webhook")?;
+        let review_version = webhook.texts("conversionReviewVersions").into_iter().find_map(|version| match version {
+            "v1" => Some("v1"),
+            "v1beta1" => Some("v1beta1"),
+            _ => None,
+        });
+        let client = webhook.child("clientConfig").cloned().unwrap_or_default();
+        Some(Self { storage_version: storage_version.to_owned(), client, review_version })
+    }
+}
+
 /// Whether a definition has the condition, with status True.
 #[must_use]
 pub fn is_condition_true(definition: &Value, name: &str) -> bool {
@@ -40,7 +66,12 @@ pub fn is_condition_true(definition: &Value, name: &str) -> bool {
 pub fn kinds(definition: &Value) -> Vec<Kind> {
     let Some(spec) = definition.child("spec") else { return Vec::new() };
     let versions = spec.list("versions");
-    versions.iter().filter(|version| version.is_true("served")).map(|version| kind(definition, spec, version)).collect()
+    let conversion = Conversion::of(spec, &storage_version(spec));
+    versions
+        .iter()
+        .filter(|version| version.is_true("served"))
+        .map(|version| kind(definition, spec, version, conversion.clone()))
+        .collect()
 }
 
 /// The storage version of a definition, served or not: the form in which all objects can be read.
@@ -48,14 +79,21 @@ pub fn kinds(definition: &Value) -> Vec<Kind> {
 pub fn storage_kind(definition: &Value) -> Option<Kind> {
     let spec = definition.child("spec")?;
     let version = spec.list("versions").iter().find(|version| version.is_true("storage"))?;
-    Some(kind(definition, spec, version))
+    // Its objects are only counted and deleted, for which nobody is to be asked.
+    Some(kind(definition, spec, version, None))
 }
 
 fn owned(text: &str) -> Cow<'static, str> {
     Cow::Owned(text.to_owned())
 }
 
-fn kind(definition: &Value, spec: &Value, version: &Value) -> Kind {
+/// API version of the version in which objects are written.
+fn storage_version(spec: &Value) -> String {
+    let version = spec.list("versions").iter().find(|version| version.is_true("storage"));
+    format!("{}/{}", spec.text("group"), version.map_or("", |version| version.text("name")))
+}
+
+fn kind(definition: &Value, spec: &Value, version: &Value, conversion: Option<Conversion>) -> Kind {
     let null = Value::Null;
     let names = spec.child("names").unwrap_or(&null);
     let (group, kind_name, plural) = (spec.text("group"), names.text("kind"), names.text("plural"));
@@ -67,6 +105,8 @@ fn kind(definition: &Value, spec: &Value, version: &Value) -> Kind {
     let gvk = json!({"group": group, "version": version.text("name"), "kind": kind_name});
     let custom = Custom {
         api_version: format!("{group}/{}", version.text("name")),
+        storage_version: storage_version(spec),
+        conversion,
         schema: Schema::custom(&type_name, document),
         published: published(document, &gvk),
         has_status,

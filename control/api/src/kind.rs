@@ -296,6 +296,11 @@ pub trait Behaviour: Send + Sync + fmt::Debug {
         None
     }
 
+    /// By whom objects are converted between this version and the others, when that takes more than another name.
+    fn conversion(&self) -> Option<&crate::custom::Conversion> {
+        None
+    }
+
     /// Whether looking at an object may take long: its rules are programs.
     fn may_be_slow(&self) -> bool {
         false

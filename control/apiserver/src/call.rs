@@ -53,6 +53,20 @@ impl std::ops::Deref for ResourceCall {
 const WARNINGS_MAX: usize = 256;
 
 impl Call {
+    /// A request of the server itself.
+    pub(crate) fn of_server(shared: Arc<Shared>, now: Timestamp) -> Self {
+        Self {
+            shared,
+            user: Arc::new(UserInfo::admin()),
+            info: RequestInfo::default(),
+            query: Query::default(),
+            headers: HeaderMap::new(),
+            method: http::Method::GET,
+            now,
+            warnings: Arc::default(),
+        }
+    }
+
     /// Has texts sent as Warning headers with the answer, also when that is a refusal.
     pub(crate) fn warn(&self, texts: impl Iterator<Item = String>) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,9 +121,14 @@ impl Catalog {
         definition.kinds.iter().find(|kind| kind.version == version && kind.plural == plural).cloned()
     }
 
+    /// Where the definition of a custom resource is stored.
+    pub(crate) fn definition_key(group: &str, plural: &str) -> String {
+        format!("{}{plural}.{group}", *DEFINITIONS)
+    }
+
     /// The definition of a custom resource.
     pub(crate) fn definition(&self, group: &str, plural: &str) -> Option<Arc<Definition>> {
-        let key = format!("{}{plural}.{group}", *DEFINITIONS);
+        let key = Self::definition_key(group, plural);
         let entry = self.store.snapshot().get(key.as_bytes())?;
         Some(self.read(&entry))
     }

@@ -5,6 +5,8 @@
 //! that a client that has its answer can use what it made. A request that is cut off in the middle leaves a state that
 //! the next write to any definition takes up.
 
+pub(crate) mod conversion;
+
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -15,11 +17,13 @@ use coracle_control_api::kinds::custom_resource_definition::status::establish;
 use coracle_control_api::meta;
 use coracle_control_api::status::{Reason, Status};
 use coracle_control_store::{Condition, Entry, Operation, Transaction};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::call::{Call, ResourceCall};
 use crate::catalog::Definition;
 use crate::pipeline::write_status;
+use crate::server::Shared;
 use crate::stored;
 use crate::verbs::delete::{DeleteOptions, attempt};
 
@@ -70,6 +74,14 @@ pub(crate) async fn settle_after(call: &ResourceCall, answer: Result<Response, S
         settle(call).await?;
     }
     answer
+}
+
+/// Takes up what a request left behind that was cut off.
+///
+/// # Errors
+/// The store does not take writes.
+pub(crate) async fn resume(shared: &Arc<Shared>, now: Timestamp) -> Result<(), Status> {
+    settle(&Call::of_server(Arc::clone(shared), now)).await
 }
 
 /// Brings all definitions to where they should be.
@@ -131,7 +143,7 @@ async fn remove_objects(call: &Call, definition: &Definition) -> Result<Option<C
     let prefix = Bytes::from(kind.storage_prefix());
     let call = ResourceCall { call: call.clone(), kind: Arc::new(kind) };
     let entries: Vec<Entry> = call.shared.store.snapshot().prefix(&prefix).collect();
-    let options = DeleteOptions::default();
+    let options = DeleteOptions { without_admission: true, ..DeleteOptions::default() };
     for entry in entries {
         let mut found = Some(entry);
         while let Some(entry) = found {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::admission::{self, Action, Effects};
 use crate::call::{ResourceCall, decode, view};
 use crate::claims::{self, Claims};
+use crate::custom::conversion;
 use crate::field_owners;
 use crate::stored;
 use crate::write_options::WriteOptions;
@@ -263,6 +264,7 @@ pub(crate) async fn update(
     let mut found = snapshot.get(&call.key(call.name()));
     for _ in 0..WRITE_ATTEMPTS_MAX {
         let Some(entry) = found else { return Ok(None) };
+        let entry = conversion::entry(&call.shared, &kind, entry).await?;
         let current = current_object(&kind, &entry)?;
         let new = make.make(call, &current)?;
         check_version(&kind, &new.object, &entry, call.name())?;
@@ -427,7 +429,9 @@ async fn put_with(
     conditions: Vec<Condition>,
     mut operations: Vec<Operation>,
 ) -> Result<Outcome, Status> {
-    let value = if kind.stored_as.is_some() {
+    let value = if let Some(converted) = conversion::to_storage(&call.shared, kind, object).await? {
+        stored::encode(&converted)
+    } else if kind.stored_as.is_some() {
         let mut copy = object.clone();
         kind.behaviour.to_stored(&mut copy);
         stored::encode(&copy)

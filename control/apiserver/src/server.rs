@@ -34,7 +34,7 @@ use crate::streaming::Sessions;
 use crate::tokens::Tokens;
 use crate::user::UserInfo;
 use crate::webhook::WebhookClients;
-use crate::{deadline, resource, serving, system};
+use crate::{custom, deadline, resource, serving, system};
 
 /// Subresources whose requests last as long as the client likes.
 const LONG_RUNNING: &[&str] = &["log", "exec", "attach", "portforward", "proxy"];
@@ -73,6 +73,9 @@ pub enum BootstrapError {
     /// Others write the same objects all the time.
     #[error("the first objects are written by others at the same time")]
     Contended,
+    /// What was begun with custom resource definitions cannot be finished.
+    #[error("cannot take up the custom resource definitions")]
+    Definitions(#[source] Status),
 }
 
 /// Why serving ended before it was told to.
@@ -105,13 +108,15 @@ impl ApiServer {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Makes the objects that every cluster has, those that are missing, in one transaction: the namespaces `default`,
+    /// Takes up what a crash has interrupted, and makes the objects that every cluster has, those that are missing, in one transaction: the namespaces `default`,
     /// `kube-system`, `kube-public` and `kube-node-lease`, each with its service account `default`.
     ///
     /// # Errors
     /// The store does not take writes.
     pub async fn bootstrap(&self) -> Result<(), BootstrapError> {
-        bootstrap::bootstrap(&self.shared, Timestamp::now()).await
+        let now = Timestamp::now();
+        bootstrap::bootstrap(&self.shared, now).await?;
+        custom::resume(&self.shared, now).await.map_err(BootstrapError::Definitions)
     }
 
     /// The API as a service in this process, for one user; it goes directly into `kube::Client::new(router, "default")`.

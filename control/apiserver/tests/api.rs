@@ -13,6 +13,9 @@ mod apply;
 #[path = "api/arbitrary.rs"]
 mod arbitrary;
 #[cfg(test)]
+#[path = "api/custom.rs"]
+mod custom;
+#[cfg(test)]
 #[path = "api/deletion.rs"]
 mod deletion;
 #[cfg(test)]

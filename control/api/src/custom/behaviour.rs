@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::Conversion;
 use super::json_path::{JsonPath, shown};
 use super::printer::Printer;
 use super::rules::Rules;
@@ -20,6 +21,9 @@ use crate::status::{FieldError, FieldErrorKind, FieldPath};
 /// One version of a custom resource.
 pub(super) struct Custom {
     pub(super) api_version: String,
+    /// The version in which objects are written.
+    pub(super) storage_version: String,
+    pub(super) conversion: Option<Conversion>,
     pub(super) schema: Schema,
     pub(super) published: Value,
     pub(super) has_status: bool,
@@ -140,8 +144,19 @@ impl Behaviour for Custom {
         self.rules.as_ref().is_some_and(Rules::may_be_slow)
     }
 
+    fn conversion(&self) -> Option<&Conversion> {
+        self.conversion.as_ref()
+    }
+
+    fn to_stored(&self, object: &mut Value) {
+        fields::set(object, "apiVersion", self.storage_version.as_str());
+    }
+
     fn from_stored(&self, object: &mut Value) {
-        fields::set(object, "apiVersion", self.api_version.as_str());
+        // What a webhook converts keeps the version that it has until then.
+        if self.conversion.is_none() {
+            fields::set(object, "apiVersion", self.api_version.as_str());
+        }
     }
 }
 

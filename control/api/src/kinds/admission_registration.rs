@@ -212,7 +212,8 @@ fn rule(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, rule: &Value) {
     one_of_if_set(errors, &path.child("scope"), rule.text_if_set("scope"), &["*", "Cluster", "Namespaced"]);
 }
 
-fn client(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, client: &Value) {
+/// What is wrong with the address of a webhook.
+pub(crate) fn client(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, client: &Value) {
     let (url, service) = (client.text_if_set("url"), client.child("service"));
     if url.is_some() == service.is_some() {
         errors.push(FieldError::required(path, "exactly one of url or service is required"));

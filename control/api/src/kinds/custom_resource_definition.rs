@@ -43,6 +43,12 @@ impl Behaviour for CustomResourceDefinition {
             }
         }
         fields::set_default(spec, "conversion", json!({"strategy": "None"}));
+        let webhook = fields::object_mut(spec, "conversion").and_then(|conversion| conversion.get_mut("webhook"));
+        let client = webhook.and_then(|webhook| webhook.get_mut("clientConfig"));
+        if let Some(service) = client.and_then(|client| client.get_mut("service")).filter(|service| service.is_object())
+        {
+            fields::set_default(service, "port", 443);
+        }
     }
 
     fn prepare_create(&self, object: &mut Value) {

@@ -9,6 +9,7 @@ use coracle_control_api::meta;
 use serde_json::{Map, Value, json};
 
 use super::{Action, Options, Request};
+use crate::custom::conversion;
 use crate::user::UserInfo;
 
 /// Group, version and resource, or group, version and kind.
@@ -213,10 +214,8 @@ async fn view<'v>(request: &Request<'_>, object: &'v Value, invocation: &Invocat
     let Triple { group, version, name } = &invocation.resource;
     let wanted = request.call.shared.catalog.find(group, version, name);
     let wanted = wanted.ok_or_else(|| format!("unable to convert to {group}/{version}: unknown kind"))?;
-    let mut object = object.clone();
-    row.behaviour.to_stored(&mut object);
-    wanted.behaviour.from_stored(&mut object);
-    Ok(Cow::Owned(object))
+    let converted = conversion::to_version(&request.call.shared, row, object.clone(), &wanted).await;
+    converted.map(Cow::Owned).map_err(|status| status.message)
 }
 
 /// Puts an object that was changed as one kind back into the kind of the request.
@@ -240,8 +239,8 @@ pub(crate) async fn restore(
     if *group != *row.group || *version != *row.version {
         let other = request.call.shared.catalog.find(group, version, name);
         let other = other.ok_or_else(|| format!("unable to convert from {group}/{version}: unknown kind"))?;
-        other.behaviour.to_stored(&mut changed);
-        row.behaviour.from_stored(&mut changed);
+        let converted = conversion::to_version(&request.call.shared, &other, changed, row).await;
+        changed = converted.map_err(|status| status.message)?;
     }
     *object = changed;
     Ok(())

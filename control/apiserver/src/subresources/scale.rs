@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::answer::{add_warnings, value_answer};
 use crate::body;
 use crate::call::ResourceCall;
+use crate::custom::conversion;
 use crate::field_owners;
 use crate::list_options::Version;
 use crate::negotiation::{body_format, content_type};
@@ -27,7 +28,8 @@ pub(super) async fn answer(call: &ResourceCall, request: Request<Body>) -> Resul
     let agreed = call.negotiate(&[])?;
     if call.info.verb == "get" {
         let snapshot = call.snapshot(Version::Latest).await?;
-        let object = call.decode(&call.find(&snapshot)?)?;
+        let entry = conversion::entry(&call.shared, &call.kind, call.find(&snapshot)?).await?;
+        let object = call.decode(&entry)?;
         return Ok(value_answer(200, &scale::of_object(paths, &object), agreed));
     }
     let (wanted, options) = if call.info.verb == "update" {

@@ -17,6 +17,7 @@ use crate::admission::{self, Action, Effects};
 use crate::answer::{add_warnings, value_answer};
 use crate::body;
 use crate::call::{Answer, ResourceCall, decode};
+use crate::custom::conversion;
 use crate::list_options::Version;
 use crate::negotiation::{Negotiated, body_format};
 use crate::pipeline::{self, Outcome};
@@ -45,6 +46,9 @@ pub(crate) struct DeleteOptions {
     pub(crate) propagation_policy: Option<String>,
     pub(crate) orphan_dependents: Option<bool>,
     pub(crate) dry_run: Option<Vec<String>>,
+    /// Nobody is asked: what was decided about something else takes the object along.
+    #[serde(skip)]
+    pub(crate) without_admission: bool,
 }
 
 /// What must be true of the object for the delete to happen.
@@ -92,6 +96,7 @@ impl DeleteOptions {
             propagation_policy: query.get("propagationPolicy").map(str::to_owned),
             orphan_dependents: query.get("orphanDependents").map(|_| query.is_true("orphanDependents")),
             dry_run: Some(dry_run),
+            without_admission: false,
         })
     }
 
@@ -204,6 +209,7 @@ pub(crate) async fn attempt(
     options: &DeleteOptions,
 ) -> Result<Result<Deleted, Option<Entry>>, Status> {
     let kind = &call.kind;
+    let entry = &conversion::entry(&call.shared, kind, entry.clone()).await?;
     let object = decode(kind, entry)?;
     check_preconditions(kind, &object, entry, options)?;
     let snapshot = call.shared.store.snapshot();
@@ -219,7 +225,9 @@ pub(crate) async fn attempt(
         options: admission::Options::Delete(options),
     };
     let mut effects = Effects::default();
-    call.shared.admission.validate(&request, None, &mut effects).await?;
+    if !options.without_admission {
+        call.shared.admission.validate(&request, None, &mut effects).await?;
+    }
     match plan(kind, object, options, call.now) {
         Plan::Remove(object) => {
             let revision = entry.mod_revision;

@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use http::Request;
 
 use crate::call::{Answer, ResourceCall, view};
+use crate::custom::conversion;
 use crate::filter::Filter;
 use crate::list_options::ListOptions;
 use crate::negotiation::Negotiated;
@@ -30,8 +31,9 @@ pub(crate) async fn delete_collection(call: &ResourceCall, request: Request<Body
         .filter(|entry| filter.is_everything() || filter.matches(&call.kind, &view(&call.kind, &entry.value)))
         .take(limit)
         .collect();
-    let objects: Vec<(Bytes, u64)> =
+    let mut objects: Vec<(Bytes, u64)> =
         entries.iter().map(|entry| (view(&call.kind, &entry.value).into_owned(), entry.mod_revision)).collect();
+    conversion::objects(&call.shared, &call.kind, &mut objects).await?;
     futures::stream::iter(entries.iter().map(Ok))
         .try_for_each_concurrent(CONCURRENCY, |entry| delete_entry(call, entry, &options))
         .await?;

@@ -2,6 +2,7 @@
 
 use crate::answer::json_answer;
 use crate::call::{Answer, ResourceCall, view};
+use crate::custom::conversion;
 use crate::list_options::{Version, parse_version};
 use crate::negotiation::{Form, Negotiated};
 use crate::stored;
@@ -20,7 +21,7 @@ pub(crate) async fn get(call: &ResourceCall) -> Answer {
         Some(revision) => Version::AtLeast(revision),
     };
     let snapshot = call.snapshot(version).await?;
-    let entry = call.find(&snapshot)?;
+    let entry = conversion::entry(&call.shared, &call.kind, call.find(&snapshot)?).await?;
     Ok(entry_answer(call, 200, &entry, agreed))
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::answer::json_answer;
 use crate::call::{Answer, ResourceCall, view};
+use crate::custom::conversion;
 use crate::filter::Filter;
 use crate::list_options::{ContinueToken, ListOptions, Version};
 use crate::negotiation::{Form, Negotiated};
@@ -51,7 +52,9 @@ pub(crate) async fn read_page(call: &ResourceCall, options: &ListOptions, filter
     };
     // A list at any version is served whole, as upstream's watch cache does.
     let limit = if options.version == Version::Any && token.is_none() { None } else { options.limit };
-    Ok(collect(call, &snapshot, filter, limit, token))
+    let mut page = collect(call, &snapshot, filter, limit, token);
+    conversion::objects(&call.shared, &call.kind, &mut page.objects).await?;
+    Ok(page)
 }
 
 fn collect(

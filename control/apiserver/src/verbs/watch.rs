@@ -17,6 +17,8 @@ use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::call::{Answer, ResourceCall, view};
+use crate::catalog::Catalog;
+use crate::custom::conversion;
 use crate::filter::Filter;
 use crate::list_options::{ListOptions, Version};
 use crate::metrics::{LongRunning, Subject};
@@ -71,6 +73,7 @@ async fn open(
     let start = if wants_state {
         let snapshot = call.snapshot(options.version).await?;
         initial = snapshot.prefix(prefix.as_bytes()).collect();
+        conversion::entries(&call.shared, &call.kind, &mut initial).await?;
         snapshot.revision()
     } else {
         match options.version {
@@ -100,6 +103,7 @@ async fn open(
         // Upstream marks the end only for clients that take bookmarks.
         initial_end: (options.send_initial_events == Some(true) && options.allow_bookmarks).then_some(start),
         watch,
+        definition: definition(call),
         failure,
         deadline: Instant::now() + timeout,
         bookmarks,
@@ -107,6 +111,22 @@ async fn open(
         ended: false,
         _open: call.shared.metrics.stream(Subject::new(&call.info, &call.query, false)),
     })
+}
+
+/// A watch of the definition behind a custom kind.
+fn definition(call: &ResourceCall) -> Option<Watch> {
+    call.kind.behaviour.custom_type()?;
+    let key = Catalog::definition_key(&call.kind.group, &call.kind.plural);
+    call.shared.store.watch(key.as_bytes(), call.shared.store.revision()).ok()
+}
+
+/// Waits until what is watched is deleted. What was lost is taken for that.
+async fn deleted(watch: &mut Watch) {
+    while let Ok(batch) = watch.next().await {
+        if batch.events.iter().any(|event| matches!(event, WatchEvent::Delete { .. })) {
+            return;
+        }
+    }
 }
 
 fn bookmark_timer(interval: Duration) -> Interval {
@@ -127,6 +147,8 @@ struct EventStream {
     /// The revision of the bookmark that ends the initial state.
     initial_end: Option<u64>,
     watch: Option<Watch>,
+    /// Of a custom kind, what becomes of its definition.
+    definition: Option<Watch>,
     /// An error that ends the stream after the initial state.
     failure: Option<Status>,
     deadline: Instant,
@@ -163,7 +185,7 @@ impl EventStream {
                 return None;
             }
             match self.wait().await {
-                Wake::Batch(Ok(batch)) => batch.events.iter().for_each(|event| self.writer.write_event(event)),
+                Wake::Batch(Ok(batch)) => self.write_batch(batch).await,
                 Wake::Batch(Err(WatchLost::Behind { oldest })) => {
                     self.failure = Some(too_old(self.told, oldest));
                 }
@@ -179,6 +201,14 @@ impl EventStream {
         }
     }
 
+    async fn write_batch(&mut self, mut batch: WatchBatch) {
+        let call = &self.writer.call;
+        match conversion::events(&call.shared, &call.kind, &mut batch.events).await {
+            Ok(()) => batch.events.iter().for_each(|event| self.writer.write_event(event)),
+            Err(status) => self.failure = Some(status),
+        }
+    }
+
     /// Waits for whatever comes first. Events come before bookmarks, so that a bookmark is never ahead of its events.
     async fn wait(&mut self) -> Wake {
         let Some(watch) = self.watch.as_mut() else { return Wake::Shutdown };
@@ -189,12 +219,20 @@ impl EventStream {
                 None => std::future::pending().await,
             }
         };
+        let definition = async {
+            match self.definition.as_mut() {
+                Some(definition) => deleted(definition).await,
+                None => std::future::pending().await,
+            }
+        };
         // Every arm is cancel-safe: the store's watch says so of `next`, and the others only wait.
         tokio::select! {
             biased;
             () = shutdown.cancelled() => Wake::Shutdown,
             () = tokio::time::sleep_until(self.deadline) => Wake::Deadline,
             batch = watch.next() => Wake::Batch(batch),
+            // After the last events of its objects.
+            () = definition => Wake::Shutdown,
             _ = bookmark => Wake::Bookmark,
         }
     }

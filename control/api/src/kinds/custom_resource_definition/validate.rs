@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::schema_rules::validate_schema;
 use crate::custom::{JsonPath, is_condition_true};
+use crate::kinds::admission_registration::client;
 use crate::kinds::fields::{Fields, same};
 use crate::names;
 use crate::status::{FieldError, FieldPath};
@@ -89,14 +90,51 @@ fn validate_spec(spec: &Value, errors: &mut Vec<FieldError>) {
 
 fn validate_conversion(spec: &Value, path: &FieldPath<'_>, errors: &mut Vec<FieldError>) {
     let path = path.child("conversion");
-    match spec.at(&["conversion", "strategy"]).and_then(Value::as_str) {
-        None | Some("None") => {}
+    let null = Value::Null;
+    let conversion = spec.child("conversion").unwrap_or(&null);
+    // Upstream flattens the webhook in its own form, and its messages name that.
+    let client_path = path.child("webhookClientConfig");
+    match conversion.text_if_set("strategy") {
         Some("") => errors.push(FieldError::required(path.child("strategy"), "")),
         Some("Webhook") => {
-            let detail = "conversion by webhook is not served yet; use None";
-            errors.push(FieldError::forbidden(path.child("strategy"), detail));
+            let webhook = conversion.child("webhook").unwrap_or(&null);
+            match webhook.child("clientConfig") {
+                None => errors.push(FieldError::required(client_path, "required when strategy is set to Webhook")),
+                Some(config) => client(errors, &client_path, config),
+            }
+            validate_review_versions(&webhook.texts("conversionReviewVersions"), &path, errors);
+        }
+        None | Some("None") => {
+            let detail = "should not be set when strategy is not set to Webhook";
+            if let Some(webhook) = conversion.child("webhook") {
+                if webhook.child("clientConfig").is_some() {
+                    errors.push(FieldError::forbidden(client_path, detail));
+                }
+                if !webhook.list("conversionReviewVersions").is_empty() {
+                    errors.push(FieldError::forbidden(path.child("conversionReviewVersions"), detail));
+                }
+            }
         }
         Some(other) => errors.push(FieldError::not_supported(path.child("strategy"), other, ["None", "Webhook"])),
+    }
+}
+
+fn validate_review_versions(versions: &[&str], path: &FieldPath<'_>, errors: &mut Vec<FieldError>) {
+    let path = path.child("conversionReviewVersions");
+    if versions.is_empty() {
+        errors.push(FieldError::required(path, ""));
+        return;
+    }
+    for (index, version) in versions.iter().enumerate() {
+        if versions[..index].contains(version) {
+            errors.push(FieldError::invalid(path.index(index), *version, "duplicate version"));
+        }
+        let complaints = names::dns_1035_label(version).into_iter();
+        errors.extend(complaints.map(|complaint| FieldError::invalid(path.index(index), *version, complaint)));
+    }
+    if !versions.iter().any(|version| matches!(*version, "v1" | "v1beta1")) {
+        let detail = "must include at least one of v1, v1beta1";
+        errors.push(FieldError::invalid(path, Value::from(versions.to_vec()), detail));
     }
 }
 
