@@ -17,5 +17,6 @@ mod integration {
     mod objects;
     mod pods;
     mod run;
+    mod streams;
     mod up;
 }

@@ -10,14 +10,14 @@ use coracle_tests_fixtures as guests;
 use super::harness::TestCluster;
 
 /// kubectl against one cluster. `CORACLE_KUBECTL` names another binary than the one on the path.
-struct Kubectl<'a> {
+pub(super) struct Kubectl<'a> {
     program: String,
     kubeconfig: &'a Path,
 }
 
 impl<'a> Kubectl<'a> {
     /// `None`, said visibly, when there is no kubectl on this machine.
-    fn find(kubeconfig: &'a Path) -> Option<Self> {
+    pub(super) fn find(kubeconfig: &'a Path) -> Option<Self> {
         let program = std::env::var("CORACLE_KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
         let found =
             Command::new(&program).args(["version", "--client"]).output().is_ok_and(|output| output.status.success());
@@ -27,7 +27,7 @@ impl<'a> Kubectl<'a> {
         found.then_some(Self { program, kubeconfig })
     }
 
-    fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    pub(super) fn command(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(&self.program);
         // A home of its own keeps kubectl's discovery cache from one test to the next out.
         command.env("HOME", self.kubeconfig.parent().unwrap()).env("KUBECONFIG", self.kubeconfig).args(arguments);
@@ -35,7 +35,7 @@ impl<'a> Kubectl<'a> {
     }
 
     /// Runs to a good end and gives back what was printed.
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(super) fn run(&self, arguments: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
         let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert!(status.success(), "kubectl {arguments:?}: {stdout}{stderr}");
@@ -49,13 +49,13 @@ impl<'a> Kubectl<'a> {
         String::from_utf8(stderr).unwrap()
     }
 
-    fn apply(&self, manifest: &str) -> String {
+    pub(super) fn apply(&self, manifest: &str) -> String {
         let Output { status, stdout, stderr } = self.feed(&["apply", "-f", "-"], manifest);
         assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).unwrap()
     }
 
-    fn feed(&self, arguments: &[&str], input: &str) -> Output {
+    pub(super) fn feed(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

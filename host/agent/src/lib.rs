@@ -33,8 +33,8 @@
 //! `argv` is `command`, or the program's name if there is none, followed by `args`. `env` and `envFrom` work as upstream
 //! documents them, `$(NAME)` included. `workingDir` has no meaning in WASI 0.2, where paths begin at a preopened
 //! directory, and is ignored. A container that serves HTTP is served on its first `containerPort`, 8080 if it has none;
-//! a `hostPort` is bound on the loopback address unless `hostIP` says otherwise. Probes and lifecycle hooks are accepted
-//! and reported as not enforced: a container is ready while it runs.
+//! a `hostPort` is bound on the loopback address unless `hostIP` says otherwise. Probes and hooks
+//! are made by this host over the virtual network; HTTPS ones are not.
 //!
 //! # Refused alternatives
 //!

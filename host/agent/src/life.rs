@@ -13,6 +13,7 @@
 mod container;
 mod event;
 mod plan;
+mod probe;
 mod recovery;
 mod status;
 
@@ -25,7 +26,10 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 pub(crate) use container::{Exit, FailureKind, StartFailure};
 pub(crate) use event::{EventKind, PodEvent};
+pub(crate) use probe::{ProbeKind, ProbeOutcome};
 pub(crate) use status::time;
+
+use probe::Probes;
 
 use container::{Backoff, ContainerLife, Kind, State, Terminated};
 use status::{Conditions, Phase};
@@ -58,6 +62,8 @@ pub(crate) enum Input {
     Started { container: usize, image_id: String, container_id: String },
     /// The container does not run, for the reason given.
     NotStarted { container: usize, failure: StartFailure },
+    /// A probe was made of this run.
+    Probed { container: usize, restart: u32, kind: ProbeKind, outcome: ProbeOutcome },
     /// A running container ended.
     Exited { container: usize, exit: Exit },
     /// What a container was waiting for may be there: its start is tried again.
@@ -77,6 +83,8 @@ pub(crate) enum Action {
     Start { container: usize, restart: u32 },
     /// Give up a start. Answered by `NotStarted`, or by `Started` if it was too late.
     Cancel { container: usize },
+    /// Make a probe of this run. Answered by `Probed`, unless the container ends before.
+    Probe { container: usize, restart: u32, kind: ProbeKind },
     /// Stop a running container within `grace`; zero kills it. May be asked again with less grace. Answered by `Exited`.
     Stop { container: usize, grace: Duration },
     /// Give back the address and the ports: nothing of the pod runs.
@@ -256,6 +264,9 @@ impl PodLife {
                 self.apply_started(container, image_id, container_id, now);
             }
             Input::NotStarted { container, failure } => self.apply_not_started(container, failure, now),
+            Input::Probed { container, restart, kind, outcome } => {
+                self.apply_probed(container, restart, kind, &outcome, now)
+            }
             Input::Exited { container, exit } => self.apply_exited(container, exit, now),
             Input::Retry { container } => {
                 if let Some(life) = self.containers.get_mut(container) {
@@ -310,10 +321,49 @@ impl PodLife {
         life.image_id = image_id;
         life.pull.reset();
         life.config.reset();
+        life.probes = container_at(&self.pod, index).map(|container| Probes::new(container, now)).unwrap_or_default();
+        life.ever_started |= life.probes.are_started();
         life.state = State::Running { started_at: now, container_id, stop_asked: None };
         let name = life.name.clone();
         self.record(EventKind::Normal, "Created", format!("Created container: {name}"), Some(&name));
         self.record(EventKind::Normal, "Started", format!("Started container {name}"), Some(&name));
+    }
+
+    fn apply_probed(&mut self, index: usize, restart: u32, kind: ProbeKind, outcome: &ProbeOutcome, now: Timestamp) {
+        let Some(life) = self.containers.get_mut(index) else { return };
+        if life.restarts != restart || !matches!(life.state, State::Running { stop_asked: None, .. }) {
+            return;
+        }
+        let fatal = life.probes.observe(kind, outcome);
+        life.ever_started |= life.probes.are_started();
+        let name = life.name.clone();
+        let text = match outcome {
+            ProbeOutcome::Success => None,
+            ProbeOutcome::Failure(message) => Some(format!("{} probe failed: {message}", kind.title())),
+            ProbeOutcome::Error(message) => {
+                Some(format!("{} probe errored and resulted in unknown state: {message}", kind.title()))
+            }
+        };
+        if let Some(text) = text {
+            self.record(EventKind::Warning, "Unhealthy", text, Some(&name));
+        }
+        if fatal && self.ending.is_none() {
+            let again = if self.restart_policy() == RestartPolicy::Never { "" } else { ", will be restarted" };
+            let text = format!("Container {name} failed {} probe{again}", kind.word());
+            self.record(EventKind::Normal, "Killing", text, Some(&name));
+            let grace = self.grace_of_probe(index, kind);
+            self.stop_quietly(index, grace, now);
+        }
+    }
+
+    /// What a container has to end after this probe has failed.
+    fn grace_of_probe(&self, index: usize, kind: ProbeKind) -> Duration {
+        let probe = container_at(&self.pod, index).and_then(|container| match kind {
+            ProbeKind::Startup => container.startup_probe.as_ref(),
+            ProbeKind::Liveness => container.liveness_probe.as_ref(),
+            ProbeKind::Readiness => container.readiness_probe.as_ref(),
+        });
+        probe.and_then(|probe| probe.termination_grace_period_seconds).map_or_else(|| self.grace_of_spec(), seconds)
     }
 
     fn apply_not_started(&mut self, index: usize, failure: StartFailure, now: Timestamp) {

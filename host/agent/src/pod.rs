@@ -3,12 +3,16 @@
 //! One task per pod, woken by its object, by its containers and by time, never by polling. It has at most one write to
 //! the API under way; what changes meanwhile is in the next one, so that writes are in order and bursts are one write.
 
+mod handler;
+mod hooks;
+mod last_words;
 mod start;
 mod write;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +30,7 @@ use crate::life::{Action, Exit, FailureKind, Input, PodLife, StartFailure, elaps
 use crate::logs::{Log, PodLogs};
 use crate::runtime::Running;
 use crate::volumes::{Keeper, KeeperConfig};
+use last_words::LastWords;
 use write::Writer;
 
 /// What the API wants of a pod.
@@ -111,6 +116,7 @@ struct Started {
     container_id: String,
     log: Arc<Log>,
     stdin: Option<Stdin>,
+    last_words: Option<PathBuf>,
 }
 
 /// The standard input of a container, shared by those who attach to it one after the other.
@@ -169,6 +175,10 @@ pub(crate) struct PodWorker {
     keeping: JoinSet<String>,
     /// The newest version of the object, for who keeps the volumes.
     seen: watch::Sender<Arc<Pod>>,
+    /// Probes under way.
+    probing: JoinSet<Input>,
+    /// Containers whose preStop hook has been run.
+    stopped: HashSet<usize>,
     /// Wait for what a container's environment lacks.
     missing: JoinSet<usize>,
     inputs: VecDeque<Input>,
@@ -207,6 +217,8 @@ impl PodWorker {
             making: CancellationToken::new(),
             keeping: JoinSet::new(),
             seen,
+            probing: JoinSet::new(),
+            stopped: HashSet::new(),
             missing: JoinSet::new(),
             inputs: VecDeque::from([first]),
             writer,
@@ -256,6 +268,7 @@ impl PodWorker {
             },
             Some(Ok(message)) = self.keeping.join_next() => self.inputs.push_back(Input::Evicted { message }),
             Some(Ok(container)) = self.missing.join_next() => self.inputs.push_back(Input::Retry { container }),
+            Some(Ok(probed)) = self.probing.join_next() => self.inputs.push_back(probed),
             () = self.writer.finished() => {}
             () = sleep(wake) => self.inputs.push_back(Input::Tick),
             _ = self.stopping.changed() => {}
@@ -289,18 +302,13 @@ impl PodWorker {
                     token.cancel();
                 }
             }
-            Action::Stop { container, grace } => {
-                if let Some(running) = lock(&self.view.running).get(&container).cloned() {
-                    self.tasks.spawn(async move {
-                        running.stop(grace).await;
-                        Done::Stopped
-                    });
-                }
-            }
+            Action::Stop { container, grace } => self.stop(container, grace),
+            Action::Probe { container, restart, kind } => self.probe(container, restart, kind),
             Action::RemoveSandbox => {
                 self.ports.clear();
                 self.keeping.abort_all();
                 self.missing.abort_all();
+                self.probing.abort_all();
                 self.network = None;
                 *lock(&self.view.ip) = None;
                 self.place = None;
@@ -402,6 +410,7 @@ impl PodWorker {
             Done::Exited(container, exit) => {
                 lock(&self.view.running).remove(&container);
                 lock(&self.view.stdins).remove(&container);
+                self.stopped.remove(&container);
                 if let Some(log) = self.logs.remove(&container) {
                     log.end();
                 }
@@ -413,13 +422,20 @@ impl PodWorker {
     }
 
     fn keep(&mut self, container: usize, started: Started) -> Input {
-        let Started { running, image_id, container_id, log, stdin } = started;
+        let Started { running, image_id, container_id, log, stdin, last_words } = started;
         if let Some(stdin) = stdin {
             lock(&self.view.stdins).insert(container, stdin);
         }
         lock(&self.view.running).insert(container, Arc::clone(&running));
+        let falls_back = self
+            .container_spec(container)
+            .is_some_and(|spec| spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"));
+        let words = LastWords { file: last_words, log: falls_back.then(|| Arc::clone(&log)) };
         self.logs.insert(container, log);
-        self.tasks.spawn(async move { Done::Exited(container, running.wait().await) });
+        self.tasks.spawn(async move {
+            let exit = running.wait().await;
+            Done::Exited(container, words.add_to(exit).await)
+        });
         Input::Started { container, image_id, container_id }
     }
 

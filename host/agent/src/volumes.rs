@@ -67,7 +67,13 @@ pub(crate) struct Mounted {
     pub(crate) mounts: Vec<Mount>,
     /// Directories that some of the mounts name through this process; they must be held while the container runs.
     pub(crate) handles: Vec<Arc<File>>,
+    /// The file into which the container writes its last words.
+    pub(crate) last_words: Option<PathBuf>,
 }
+
+/// Where the API server says that last words are written when nobody says otherwise. A directory `/dev` for every
+/// container of a host would cost an open file each, so only another path is made.
+const LAST_WORDS_DEFAULT: &str = "/dev/termination-log";
 
 /// What mounting needs to know.
 #[derive(Debug)]
@@ -99,7 +105,30 @@ impl Mounting<'_> {
             self.mount(volume, mount, &mut mounted, &mut files)?;
         }
         files.mount(self.space, &self.container.name, &mut mounted)?;
+        self.mount_last_words(&mut mounted)?;
         Ok(mounted)
+    }
+
+    /// Makes the file of `terminationMessagePath`, unless it lies in a directory that is mounted already: then the program
+    /// writes it there, where this host does not read it.
+    fn mount_last_words(&self, mounted: &mut Mounted) -> Result<(), MountError> {
+        let path = self.container.termination_message_path.as_deref().filter(|path| *path != LAST_WORDS_DEFAULT);
+        let Some((parent, name)) = path.and_then(|path| path.rsplit_once('/')).filter(|(_, name)| !name.is_empty())
+        else {
+            return Ok(());
+        };
+        let parent = if parent.is_empty() { "/" } else { parent };
+        if mounted.mounts.iter().any(|mount| mount.guest_path == parent) {
+            return Ok(());
+        }
+        let failed = |source| MountError::Make { volume: "termination message".to_owned(), source };
+        let host_path = self.space.files(&self.container.name, false).join("last-words");
+        std::fs::create_dir_all(&host_path).map_err(failed)?;
+        let file = host_path.join(name);
+        std::fs::write(&file, "").map_err(failed)?;
+        mounted.mounts.push(Mount { host_path, guest_path: parent.to_owned(), read_only: false });
+        mounted.last_words = Some(file);
+        Ok(())
     }
 
     fn mount(

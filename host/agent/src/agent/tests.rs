@@ -1,5 +1,6 @@
 mod api;
 mod containers;
+mod probes;
 mod streams;
 mod volumes;
 mod wasm;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::probe::Probes;
 use super::{EventKind, RestartPolicy, after, elapsed};
 
 /// First and longest wait after a crash, as upstream has them.
@@ -92,6 +93,8 @@ pub(crate) enum FailureKind {
     Create,
     /// The host could not start it now.
     Run,
+    /// The container ran, and its postStart hook failed.
+    PostStart,
     /// The start was given up.
     Cancelled,
 }
@@ -145,6 +148,10 @@ pub(super) struct ContainerLife {
     pub(super) restarts: u32,
     /// The image changed while it ran: it must be started again whatever the policy.
     pub(super) restart_asked: bool,
+    /// The probes of the current run.
+    pub(super) probes: Probes,
+    /// Whether any run has passed its startup probe, or had none.
+    pub(super) ever_started: bool,
     pub(super) crash: Backoff,
     pub(super) pull: Backoff,
     pub(super) config: Backoff,
@@ -165,6 +172,8 @@ impl ContainerLife {
             counted: None,
             restarts: 0,
             restart_asked: false,
+            probes: Probes::default(),
+            ever_started: false,
             crash: Backoff::new(CRASH_RETRY),
             pull: Backoff::new(PULL_RETRY),
             config: Backoff::new(CONFIG_RETRY),
@@ -203,6 +212,7 @@ impl ContainerLife {
                 Some((*until).min(after(*since, PULL_ERROR_SHOWN)))
             }
             State::Waiting { until, .. } => Some(*until),
+            State::Running { stop_asked: None, .. } => self.probes.next_wake(),
             State::Pending | State::Starting { .. } | State::Running { .. } | State::Terminated(_) => None,
         }
     }
@@ -251,6 +261,7 @@ impl ContainerLife {
             FailureKind::NeverPull => ("ErrImageNeverPull", self.pull.next(now, now)),
             FailureKind::Config => ("CreateContainerConfigError", self.config.next(now, now)),
             FailureKind::Create => ("CreateContainerError", self.pull.next(now, now)),
+            FailureKind::PostStart => ("PostStartHookError", self.pull.next(now, now)),
             FailureKind::Run | FailureKind::Cancelled => ("RunContainerError", self.config.next(now, now)),
         };
         let events = match kind {
@@ -266,6 +277,8 @@ impl ContainerLife {
                 (EventKind::Warning, "ErrImageNeverPull", message.clone()),
                 (EventKind::Warning, "Failed", "Error: ErrImageNeverPull".to_owned()),
             ],
+            // The hook has told already.
+            FailureKind::PostStart => Vec::new(),
             FailureKind::Config | FailureKind::Create | FailureKind::Run | FailureKind::Cancelled => {
                 vec![(EventKind::Warning, "Failed", format!("Error: {message}"))]
             }

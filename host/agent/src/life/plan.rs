@@ -48,9 +48,21 @@ impl PodLife {
         if self.init_failed() {
             return self.finish(Phase::Failed, now);
         }
+        self.plan_probes(now);
         if self.plan_init(now) {
             for index in main {
                 self.advance(index, now);
+            }
+        }
+    }
+
+    /// Asks for the probes that are due.
+    fn plan_probes(&mut self, now: Timestamp) {
+        for (container, life) in self.containers.iter_mut().enumerate() {
+            if matches!(life.state, State::Running { stop_asked: None, .. }) {
+                let restart = life.restarts;
+                let due = life.probes.take_due(now).into_iter();
+                self.actions.extend(due.map(|kind| Action::Probe { container, restart, kind }));
             }
         }
     }
@@ -69,7 +81,7 @@ impl PodLife {
                 }
                 Kind::Sidecar => {
                     self.advance(index, now);
-                    if !self.containers[index].has_run() {
+                    if !self.containers[index].ever_started {
                         return false;
                     }
                 }
@@ -212,7 +224,7 @@ impl PodLife {
         }
     }
 
-    fn stop_quietly(&mut self, index: usize, grace: Duration, now: Timestamp) {
+    pub(super) fn stop_quietly(&mut self, index: usize, grace: Duration, now: Timestamp) {
         let deadline = after(now, grace);
         match &mut self.containers[index].state {
             State::Running { stop_asked, .. } => {

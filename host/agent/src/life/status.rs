@@ -189,7 +189,7 @@ impl PodLife {
         let passed = |life: &ContainerLife| match life.kind {
             Kind::Main => true,
             Kind::Init => life.exited_with() == Some(0),
-            Kind::Sidecar => life.has_run(),
+            Kind::Sidecar => life.ever_started,
         };
         self.containers.iter().filter(|life| !passed(life)).map(|life| life.name.as_str()).collect()
     }
@@ -276,7 +276,7 @@ impl PodLife {
 fn is_ready(life: &ContainerLife) -> bool {
     match life.kind {
         Kind::Init => life.exited_with() == Some(0),
-        Kind::Sidecar | Kind::Main => matches!(life.state, State::Running { .. }),
+        Kind::Sidecar | Kind::Main => matches!(life.state, State::Running { .. }) && life.probes.are_ready(),
     }
 }
 
@@ -300,7 +300,7 @@ fn container_status(life: &ContainerLife, waiting: &str) -> Value {
         "imageID": life.image_id,
         "restartCount": life.restarts,
         "ready": is_ready(life),
-        "started": matches!(life.state, State::Running { .. }),
+        "started": matches!(life.state, State::Running { .. }) && life.probes.are_started(),
         "state": state,
         "lastState": life.last.as_ref().map_or_else(|| json!({}), terminated),
     });

@@ -1,3 +1,5 @@
+mod probes;
+
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
@@ -557,7 +559,9 @@ impl World {
                     assert!(self.sandbox_removed && self.deletion.is_some());
                     assert!(!std::mem::replace(&mut self.finalized, true));
                 }
-                Action::CreateSandbox | Action::CancelSandbox | Action::Record(_) => unreachable!(),
+                Action::CreateSandbox | Action::CancelSandbox | Action::Probe { .. } | Action::Record(_) => {
+                    unreachable!()
+                }
             }
         }
         let phase = self.story.status()["phase"].clone();

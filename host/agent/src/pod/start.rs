@@ -1,7 +1,7 @@
 //! Starting one container: image, environment, directories, log, sandbox.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coracle_control_api::quantity::Quantity;
 use coracle_host_image::PullPolicy;
@@ -9,6 +9,7 @@ use coracle_host_network::PodNetwork;
 use coracle_host_sandbox::{Input, Limits};
 use k8s_openapi::api::core::v1::{Container, ObjectReference, Pod};
 
+use super::handler::Surroundings;
 use super::{PodView, Started, Stdin};
 use crate::agent::Shared;
 use crate::environment::{self, Sources};
@@ -54,8 +55,11 @@ impl Start {
         };
         let prepared = self.prepare(container).await?;
         let env = self.environment(container).await?;
-        let Ok(_permit) = self.shared.starts.acquire().await else { return Err(cancelled()) };
-        self.start(container, prepared.as_ref(), env)
+        let started = {
+            let Ok(_permit) = self.shared.starts.acquire().await else { return Err(cancelled()) };
+            self.start(container, prepared.as_ref(), env)?
+        };
+        self.post_start(container, started).await
     }
 
     async fn prepare(&self, container: &Container) -> Result<Box<dyn Prepared>, StartFailure> {
@@ -112,7 +116,8 @@ impl Start {
             host_paths: &self.shared.config.host_paths,
             env: &env,
         };
-        let Mounted { mounts, handles } = mounting.mounts().map_err(|error| config_failure(&chain(&error)))?;
+        let Mounted { mounts, handles, last_words } =
+            mounting.mounts().map_err(|error| config_failure(&chain(&error)))?;
         let log =
             self.shared.logs.start(&self.view.logs, &container.name, self.restart).map_err(|error| StartFailure {
                 kind: FailureKind::Run,
@@ -140,26 +145,36 @@ impl Start {
         };
         let running = prepared.start(spec)?;
         let container_id = format!("coracle://{}-{}-{}", key.uid, container.name, self.restart);
-        self.warn_about_probes(container);
-        Ok(Started { running, image_id: prepared.image_id(), container_id, log, stdin })
+        Ok(Started { running, image_id: prepared.image_id(), container_id, log, stdin, last_words })
     }
 
-    /// Probes are accepted and not acted on yet: the person who wrote them must hear of it.
-    fn warn_about_probes(&self, container: &Container) {
-        let probes = [
-            (container.startup_probe.is_some(), "startupProbe"),
-            (container.readiness_probe.is_some(), "readinessProbe"),
-            (container.liveness_probe.is_some(), "livenessProbe"),
-            (container.lifecycle.is_some(), "lifecycle"),
-        ];
-        let named: Vec<_> = probes.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
-        if self.restart == 0 && !named.is_empty() {
-            let message = format!(
-                "{} of container {} is not enforced by this host yet: the container counts as ready while it runs",
-                named.join(", "),
-                container.name
-            );
-            self.record(container, EventKind::Warning, "NotEnforced", message);
+    /// Runs the hook that a container counts as started after. What it says is not told: it may be secret.
+    async fn post_start(&self, container: &Container, started: Started) -> Result<Started, StartFailure> {
+        let Some(handler) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else {
+            return Ok(started);
+        };
+        let surroundings = Surroundings {
+            network: self.shared.network.clone(),
+            ip: self.network.ip(),
+            container: container.clone(),
+            running: Arc::clone(&started.running),
+        };
+        // A program that ends takes its hook with it: how it ended is what there is to say.
+        tokio::select! {
+            biased;
+            _ended = started.running.wait() => Ok(started),
+            done = surroundings.hook(handler) => match done {
+                Ok(()) => Ok(started),
+                Err(message) => {
+                    tracing::debug!(pod = %self.view.key, container = container.name, message, "a postStart hook failed");
+                    let text = "PostStartHook failed".to_owned();
+                    self.record(container, EventKind::Warning, "FailedPostStartHook", text);
+                    self.record(container, EventKind::Normal, "Killing", "FailedPostStartHook".to_owned());
+                    started.running.stop(Duration::ZERO).await;
+                    started.log.end();
+                    Err(StartFailure { kind: FailureKind::PostStart, message })
+                }
+            },
         }
     }
 

@@ -61,9 +61,12 @@ fn refused(error: &ProgramError, image: &str) -> StartFailure {
         FailureKind::NeverPull => {
             format!("Container image \"{image}\" is not present with pull policy of Never")
         }
-        FailureKind::Pull | FailureKind::Create | FailureKind::Config | FailureKind::Run | FailureKind::Cancelled => {
-            chain(error)
-        }
+        FailureKind::Pull
+        | FailureKind::Create
+        | FailureKind::Config
+        | FailureKind::Run
+        | FailureKind::PostStart
+        | FailureKind::Cancelled => chain(error),
     };
     StartFailure { kind, message }
 }

@@ -76,6 +76,17 @@ impl Prepared for Image {
                     }
                 });
             }
+            "grpc" => {
+                let mut listener = spec.network.listen(spec.http_port).unwrap();
+                tasks.spawn(async move {
+                    loop {
+                        let stream = hyper_util::rt::TokioIo::new(listener.accept().await);
+                        let service = hyper::service::service_fn(health);
+                        let server = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+                        let _gone = server.serve_connection(stream, service).await;
+                    }
+                });
+            }
             name => {
                 print(&sink, &format!("this is {name}"));
                 if let Some(code) = name.strip_prefix("exit-") {
@@ -85,6 +96,24 @@ impl Prepared for Image {
         }
         Ok(Arc::new(Container { exit, _tasks: tasks, _network: spec.network }))
     }
+}
+
+/// The health protocol of gRPC, for a service that is `well` and for others.
+async fn health(
+    request: axum::http::Request<hyper::body::Incoming>,
+) -> Result<axum::http::Response<axum::body::Body>, std::convert::Infallible> {
+    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+    let asked = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
+    let status = if asked.ends_with(b"well") { 1 } else { 2 };
+    let mut trailers = axum::http::HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().unwrap());
+    let frames = [
+        hyper::body::Frame::data(bytes::Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, status])),
+        hyper::body::Frame::trailers(trailers),
+    ];
+    let body = http_body_util::StreamBody::new(futures::stream::iter(frames.map(Ok::<_, std::convert::Infallible>)));
+    let answer = axum::http::Response::builder().header("content-type", "application/grpc");
+    Ok(answer.body(axum::body::Body::new(body)).unwrap())
 }
 
 fn print(sink: &Arc<dyn LogSink>, text: &str) {

@@ -114,7 +114,7 @@ async fn what_is_no_program_is_named() {
         ("UPPER:case:x", "InvalidImageName", "couldn't parse image name"),
         ("file:///no/such/file.wasm", "ErrImagePull", "/no/such/file.wasm"),
     ] {
-        let name = format!("p{}", image.len());
+        let name = image.replace(|character: char| !character.is_ascii_alphanumeric(), "-").to_lowercase();
         bind(&host.api, &name, &one(image));
         let status = wait_for(&host.api, &name, |status| {
             status["containerStatuses"][0]["state"]["waiting"]["message"].is_string()
