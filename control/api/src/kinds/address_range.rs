@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
 use crate::kinds::fields::{self, Fields};
-use crate::kinds::validation::{cidr, immutable, parse_cidr};
-use crate::kinds::{columns, object_meta, spec_status};
+use crate::kinds::validation::names::NameRule;
+use crate::kinds::validation::{addresses, complain, dns_subdomain, immutable, parse_cidr};
+use crate::kinds::{columns, object_meta};
 use crate::status::{FieldError, FieldPath};
 
 const GROUP: &str = "networking.k8s.io";
@@ -42,16 +43,16 @@ pub(super) fn address_kind() -> Kind {
         .schema("io.k8s.api.networking.v1.IPAddress")
         .short_names(&["ip"])
         .cluster_scoped()
-        .name_rule(crate::kinds::validation::names::NameRule::PathSegment)
+        .name_rule(NameRule::Address)
 }
 
 impl Behaviour for ServiceCidr {
-    fn prepare_create(&self, object: &mut Value) {
-        fields::remove(object, "status");
-    }
-
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        spec_status::keep_other_part(part, new, old);
+        // Upstream takes the status from whoever writes the whole object.
+        if part == Part::Status {
+            fields::copy_from(new, old, "spec");
+            object_meta::keep_for_part(new, old);
+        }
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
@@ -59,34 +60,32 @@ impl Behaviour for ServiceCidr {
         let path = FieldPath::root("spec");
         let path = path.child("cidrs");
         let blocks = object.child("spec").map(|spec| spec.texts("cidrs")).unwrap_or_default();
-        if blocks.is_empty() {
-            errors.push(FieldError::required(path, "at least one CIDR required"));
-        }
-        if blocks.len() > 2 {
-            let detail = "may only hold up to 2 values";
-            errors.push(FieldError::invalid(path, json!(blocks), detail));
-        } else if let [first, second] = blocks.as_slice()
-            && let (Some((first, _)), Some((second, _))) = (parse_cidr(first), parse_cidr(second))
-            && first.is_ipv4() == second.is_ipv4()
-        {
-            let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
-            errors.push(FieldError::invalid(path, json!(blocks), detail));
-        }
-        for (index, block) in blocks.into_iter().enumerate() {
-            cidr(&mut errors, &path.index(index), block);
+        match blocks.as_slice() {
+            [] => errors.push(FieldError::required(path, "at least one CIDR required")),
+            [first, second] if !is_pair(first, second) => {
+                let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+                errors.push(FieldError::invalid(path, json!({ "CIDRs": blocks }), detail));
+            }
+            [_] | [_, _] => {
+                for (index, block) in blocks.into_iter().enumerate() {
+                    complain(&mut errors, &path.index(index), block, addresses::cidr_complaints(block));
+                }
+            }
+            _ => {
+                let detail = "may only hold up to 2 values";
+                errors.push(FieldError::invalid(path, json!({ "CIDRs": blocks }), detail));
+            }
         }
         errors
     }
 
-    fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
+    fn validate_update(&self, part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let path = FieldPath::root("spec");
-        immutable(&mut errors, &path.child("cidrs"), new.at(&["spec", "cidrs"]), old.at(&["spec", "cidrs"]));
+        if part != Part::Status {
+            let path = FieldPath::root("spec");
+            immutable(&mut errors, &path.child("cidrs"), new.at(&["spec", "cidrs"]), old.at(&["spec", "cidrs"]));
+        }
         errors
-    }
-
-    fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        spec_status::reset_fields(part)
     }
 
     fn columns(&self) -> &[Column] {
@@ -99,42 +98,36 @@ impl Behaviour for ServiceCidr {
     }
 }
 
-impl Behaviour for IpAddress {
-    fn prepare_create(&self, object: &mut Value) {
-        object_meta::first_generation(object);
+/// Whether two blocks are one of each family.
+fn is_pair(first: &str, second: &str) -> bool {
+    match (parse_cidr(first), parse_cidr(second)) {
+        (Some((first, _)), Some((second, _))) => first.is_ipv4() != second.is_ipv4(),
+        _ => false,
     }
+}
 
-    fn prepare_update(&self, _part: Part, new: &mut Value, old: &Value) {
-        spec_status::bump_if_changed(new, old, "spec");
+impl Behaviour for IpAddress {
+    fn revalidates_metadata(&self, _part: Part) -> bool {
+        true
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let null = Value::Null;
-        let name = object.child("metadata").unwrap_or(&null).text("name");
-        let canonical = name.parse::<std::net::IpAddr>().ok().map(|address| address.to_string());
-        if canonical.as_deref() != Some(name) {
-            let detail = "must be a valid IP address in canonical form";
-            errors.push(FieldError::invalid("metadata.name", name, detail));
-        }
         let path = FieldPath::root("spec");
         let path = path.child("parentRef");
         match object.at(&["spec", "parentRef"]) {
             None => errors.push(FieldError::required(path, "")),
-            Some(parent) => {
-                for field in ["resource", "name"] {
-                    if parent.text(field).is_empty() {
-                        errors.push(FieldError::required(path.child(field), ""));
-                    }
-                }
-            }
+            Some(given) => parent(&mut errors, &path, given),
         }
         errors
     }
 
     fn validate_update(&self, _part: Part, new: &Value, old: &Value) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        immutable(&mut errors, &FieldPath::root("spec"), new.child("spec"), old.child("spec"));
+        let mut errors = self.validate_create(new);
+        let path = FieldPath::root("spec");
+        let parent = |object: &'_ Value| object.at(&["spec", "parentRef"]).cloned();
+        let (new, old) = (parent(new), parent(old));
+        immutable(&mut errors, &path.child("parentRef"), new.as_ref(), old.as_ref());
         errors
     }
 
@@ -153,5 +146,20 @@ impl Behaviour for IpAddress {
             },
         );
         vec![columns::name_cell(object), Value::from(parent), columns::age_cell(object, now)]
+    }
+}
+
+/// The object that an address belongs to.
+fn parent(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, parent: &Value) {
+    let group = parent.text("group");
+    if !group.is_empty() {
+        dns_subdomain(errors, &path.child("group"), group);
+    }
+    for field in ["resource", "name", "namespace"] {
+        match parent.text(field) {
+            "" if field == "namespace" => {}
+            "" => errors.push(FieldError::required(path.child(field), "")),
+            value => complain(errors, &path.child(field), value, NameRule::PathSegment.complaints(value, false)),
+        }
     }
 }

@@ -175,7 +175,7 @@ impl Behaviour for Claim {
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        if part == Part::Status { &["metadata", "spec"] } else { &["status"] }
+        spec_status::reset_fields(part)
     }
 
     fn columns(&self) -> &[Column] {

@@ -58,7 +58,7 @@ struct PriorityLevel;
 
 /// Both, in discovery's order.
 pub(super) fn kinds() -> [Kind; 2] {
-    let finish = |kind: Kind| kind.cluster_scoped().updates_need_a_version().part("status", Part::Status, PART_VERBS);
+    let finish = |kind: Kind| kind.cluster_scoped().part("status", Part::Status, PART_VERBS);
     [
         finish(Kind::new(GROUP, "v1", "FlowSchema", "flowschemas", FlowSchema))
             .schema("io.k8s.api.flowcontrol.v1.FlowSchema"),
@@ -80,7 +80,7 @@ impl Behaviour for FlowSchema {
     }
 
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        spec_status::prepare_update(part, new, old);
+        spec_status::prepare_update_without_metadata(part, new, old);
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
@@ -100,7 +100,7 @@ impl Behaviour for FlowSchema {
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        spec_status::reset_fields(part)
+        spec_status::reset_fields_with_metadata(part)
     }
 
     fn columns(&self) -> &[Column] {
@@ -150,7 +150,7 @@ impl Behaviour for PriorityLevel {
     }
 
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
-        spec_status::prepare_update(part, new, old);
+        spec_status::prepare_update_without_metadata(part, new, old);
     }
 
     fn validate_create(&self, object: &Value) -> Vec<FieldError> {
@@ -170,7 +170,7 @@ impl Behaviour for PriorityLevel {
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        spec_status::reset_fields(part)
+        spec_status::reset_fields_with_metadata(part)
     }
 
     fn columns(&self) -> &[Column] {

@@ -160,7 +160,7 @@ fn port(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, port: &Value) {
         }
         None => {
             if let Some(end) = end {
-                let detail = "must not be specified when `port` is not specified";
+                let detail = "may not be specified when `port` is not specified";
                 errors.push(FieldError::invalid(at_end, end, detail));
             }
         }

@@ -24,6 +24,7 @@ pub(super) fn kind() -> Kind {
     Kind::new("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", RuntimeClass)
         .schema("io.k8s.api.node.v1.RuntimeClass")
         .cluster_scoped()
+        .creates_on_update()
         .updates_need_a_version()
 }
 

@@ -25,6 +25,14 @@ pub(crate) fn keep_other_part(part: Part, new: &mut Value, old: &Value) {
     fields::copy_from(new, old, if part == Part::Status { "spec" } else { "status" });
 }
 
+/// The same for a kind whose status path leaves the metadata alone.
+pub(crate) fn prepare_update_without_metadata(part: Part, new: &mut Value, old: &Value) {
+    prepare_update(part, new, old);
+    if part == Part::Status {
+        object_meta::keep_for_part(new, old);
+    }
+}
+
 /// A new generation if the field has changed.
 pub(crate) fn bump_if_changed(new: &mut Value, old: &Value, field: &str) {
     if !same(new.get(field), old.get(field)) {
@@ -35,4 +43,9 @@ pub(crate) fn bump_if_changed(new: &mut Value, old: &Value, field: &str) {
 /// What a write to each part resets.
 pub(crate) fn reset_fields(part: Part) -> &'static [&'static str] {
     if part == Part::Status { &["spec"] } else { &["status"] }
+}
+
+/// The same for a kind whose status path leaves the metadata alone.
+pub(crate) fn reset_fields_with_metadata(part: Part) -> &'static [&'static str] {
+    if part == Part::Status { &["metadata", "spec"] } else { &["status"] }
 }

@@ -151,21 +151,20 @@ pub(crate) fn id(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, value: Opti
     }
 }
 
+const NO_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+const NO_BLOCK: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
 /// An IP address as fields of old accept it: leading zeros in IPv4 are allowed.
 pub(crate) fn ip(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, value: &str) {
     if parse_ip(value).is_none() {
-        errors.push(FieldError::invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+        errors.push(FieldError::invalid(path, value, NO_ADDRESS));
     }
 }
 
 /// A block of addresses.
 pub(crate) fn cidr(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, value: &str) {
     if parse_cidr(value).is_none() {
-        errors.push(FieldError::invalid(
-            path,
-            value,
-            "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-        ));
+        errors.push(FieldError::invalid(path, value, NO_BLOCK));
     }
 }
 

@@ -326,6 +326,9 @@ impl Behaviour for Attachment {
 
     fn prepare_update(&self, part: Part, new: &mut Value, old: &Value) {
         spec_status::keep_other_part(part, new, old);
+        if part == Part::Status {
+            object_meta::keep_for_part(new, old);
+        }
     }
 
     fn validates_metadata_on_update(&self) -> bool {
@@ -358,7 +361,7 @@ impl Behaviour for Attachment {
     }
 
     fn reset_fields(&self, part: Part) -> &'static [&'static str] {
-        spec_status::reset_fields(part)
+        spec_status::reset_fields_with_metadata(part)
     }
 
     fn columns(&self) -> &[Column] {

@@ -243,3 +243,75 @@ fn devices_are_claimed_by_requests_that_say_one_thing() {
         ]
     );
 }
+
+#[test]
+fn addresses_and_their_ranges_are_written_in_one_way() {
+    const GROUP: &str = "networking.k8s.io";
+    let owner = json!({ "resource": "services", "namespace": "n", "name": "s" });
+    for (name, want) in [
+        ("10.0.0.1", None),
+        ("fe80::abc", None),
+        ("x", Some("\"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")),
+        ("10.0.0.01", Some("\"10.0.0.01\": must not have leading 0s")),
+        ("::ffff:1.2.3.4", Some("\"::ffff:1.2.3.4\": must not be an IPv4-mapped IPv6 address")),
+        ("FE80::abc", Some("\"FE80::abc\": must be in canonical form (\"fe80::abc\")")),
+    ] {
+        let kind = find(GROUP, "v1", "ipaddresses").unwrap();
+        let complaints = kind.name_rule.complaints(name, false);
+        let told: Vec<String> = complaints.iter().map(|detail| format!("{name:?}: {detail}")).collect();
+        assert_eq!(told, want.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+    assert_eq!(
+        create(GROUP, "ipaddresses", json!({ "metadata": { "name": "10.0.0.1" }, "spec": {} })),
+        ["spec.parentRef: Required value"]
+    );
+    let mut nameless = owner.clone();
+    nameless["name"] = json!("");
+    assert_eq!(
+        create(GROUP, "ipaddresses", json!({ "metadata": { "name": "10.0.0.1" }, "spec": { "parentRef": nameless } })),
+        ["spec.parentRef.name: Required value"]
+    );
+    for (blocks, want) in [
+        (json!(["10.0.0.0/24"]), vec![]),
+        (json!(["10.0.0.0/24", "fd00::/64"]), vec![]),
+        (json!([]), vec!["spec.cidrs: Required value: at least one CIDR required"]),
+        (
+            json!(["10.0.0.0/24", "10.0.1.0/24"]),
+            vec![
+                "spec.cidrs: Invalid value: {\"CIDRs\":[\"10.0.0.0/24\",\"10.0.1.0/24\"]}: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+            ],
+        ),
+        (
+            json!(["10.0.0.1/24"]),
+            vec!["spec.cidrs[0]: Invalid value: \"10.0.0.1/24\": must not have bits set beyond the prefix length"],
+        ),
+        (
+            json!(["10.0.0.0/08"]),
+            vec!["spec.cidrs[0]: Invalid value: \"10.0.0.0/08\": must not have leading 0s in IP or prefix length"],
+        ),
+        (
+            json!(["FD00::/64"]),
+            vec!["spec.cidrs[0]: Invalid value: \"FD00::/64\": must be in canonical form (\"fd00::/64\")"],
+        ),
+    ] {
+        let range = json!({ "metadata": { "name": "r" }, "spec": { "cidrs": blocks } });
+        assert_eq!(create(GROUP, "servicecidrs", range), want, "{blocks}");
+    }
+}
+
+#[test]
+fn the_status_path_of_some_kinds_leaves_the_metadata_alone() {
+    for (group, plural) in [
+        ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+        ("networking.k8s.io", "servicecidrs"),
+        ("storage.k8s.io", "volumeattachments"),
+    ] {
+        let kind = find(group, "v1", plural).unwrap();
+        let old = json!({ "metadata": { "name": "x", "labels": { "a": "b" } }, "spec": {} });
+        let mut new = json!({ "metadata": { "name": "x", "labels": { "a": "c" } }, "spec": {}, "status": {} });
+        kind.prepare_update(Part::Status, &mut new, &old);
+        assert_eq!(new["metadata"]["labels"], json!({ "a": "b" }), "{plural}");
+        assert!(new.get("status").is_some(), "{plural}");
+    }
+}

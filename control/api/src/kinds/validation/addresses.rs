@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::go_text::quote;
-use crate::kinds::validation::{parse_cidr, parse_ip};
+use crate::kinds::validation::{NO_ADDRESS, NO_BLOCK, parse_cidr, parse_ip};
 use crate::status::{FieldError, FieldPath};
 
 /// Addresses that mean this host or every host cannot be another's.
@@ -27,6 +27,49 @@ pub(crate) fn not_special(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, te
 fn plain(address: IpAddr) -> (IpAddr, bool) {
     let plain = address.to_canonical();
     (plain, plain != address)
+}
+
+/// What is wrong with an address in a field that takes only the best way of writing it.
+pub(crate) fn ip_complaints(text: &str) -> Vec<String> {
+    let Some(given) = parse_ip(text) else {
+        return vec![NO_ADDRESS.to_owned()];
+    };
+    let (_, is_mapped) = plain(given);
+    let shown = given.to_string();
+    let complaint = if given.is_ipv4() && shown != text {
+        "must not have leading 0s".to_owned()
+    } else if is_mapped {
+        "must not be an IPv4-mapped IPv6 address".to_owned()
+    } else if shown != text {
+        format!("must be in canonical form ({})", quote(&shown))
+    } else {
+        return Vec::new();
+    };
+    vec![complaint]
+}
+
+/// What is wrong with a block in a field that takes only the best way of writing it.
+pub(crate) fn cidr_complaints(text: &str) -> Vec<String> {
+    let Some((given, bits)) = parse_cidr(text) else {
+        return vec![NO_BLOCK.to_owned()];
+    };
+    let (_, is_mapped) = plain(given);
+    let has_leading_zeros = text.split_once('/').is_none_or(|(address, length)| {
+        (given.is_ipv4() && address != given.to_string()) || length != bits.to_string()
+    });
+    let block = format!("{}/{bits}", network(given, bits));
+    let complaint = if has_leading_zeros {
+        "must not have leading 0s in IP or prefix length".to_owned()
+    } else if is_mapped {
+        "must not have an IPv4-mapped IPv6 address".to_owned()
+    } else if network(given, bits) != given {
+        "must not have bits set beyond the prefix length".to_owned()
+    } else if block != text {
+        format!("must be in canonical form ({})", quote(&block))
+    } else {
+        return Vec::new();
+    };
+    vec![complaint]
 }
 
 /// The warning about an address that old fields accept although it is written strangely.

@@ -1,5 +1,6 @@
 //! What the name of an object may be; it depends on the kind.
 
+use crate::kinds::validation::addresses;
 use crate::names;
 
 /// The rule that a kind's `metadata.name` and `metadata.generateName` follow.
@@ -13,6 +14,8 @@ pub enum NameRule {
     Label1035,
     /// Anything that can stand in a URL path: roles and their bindings.
     PathSegment,
+    /// An IP address as it is best written: IPAddresses.
+    Address,
 }
 
 impl NameRule {
@@ -20,18 +23,20 @@ impl NameRule {
     #[must_use]
     pub fn complaints(self, name: &str, prefix: bool) -> Vec<String> {
         let masked;
-        let name = if prefix && !matches!(self, Self::PathSegment) && name.len() > 1 && name.ends_with('-') {
-            // What will be appended ends in a letter or digit, so that is how the prefix is judged.
-            masked = format!("{}a", &name[..name.len() - 1]);
-            &masked
-        } else {
-            name
-        };
+        let name =
+            if prefix && !matches!(self, Self::PathSegment | Self::Address) && name.len() > 1 && name.ends_with('-') {
+                // What will be appended ends in a letter or digit, so that is how the prefix is judged.
+                masked = format!("{}a", &name[..name.len() - 1]);
+                &masked
+            } else {
+                name
+            };
         match self {
             Self::Subdomain => names::dns_subdomain(name),
             Self::Label => names::dns_label(name),
             Self::Label1035 => names::dns_1035_label(name),
             Self::PathSegment => path_segment(name, prefix),
+            Self::Address => addresses::ip_complaints(name),
         }
     }
 }
