@@ -114,6 +114,7 @@ impl Cluster {
             advertised_address: system::reachable(address).to_string(),
             service_account_key: Some(pki.service_account_key()?),
             client_ca_pem: Some(pki.authority_pem().to_owned()),
+            front_proxy: Some(pki.front_proxy()),
             ..api_config
         };
 

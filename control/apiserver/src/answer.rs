@@ -158,6 +158,10 @@ pub(crate) fn takes_gzip(request_headers: &HeaderMap) -> bool {
     })
 }
 
+/// Marks an answer that comes from another server and is passed on as it comes, however large it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passed;
+
 /// Compresses an answer of known size where that pays and the client takes it.
 pub(crate) async fn compress(answer: Response, request_headers: &HeaderMap, bytes_min: usize) -> Response {
     let size = http_body::Body::size_hint(answer.body()).exact().unwrap_or(0);

@@ -78,7 +78,8 @@ impl Kinds {
         &self.kinds[self.built_in..]
     }
 
-    fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
+    /// The kind under `/apis/GROUP/VERSION/PLURAL`.
+    pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         let key = (group.to_owned(), version.to_owned(), plural.to_owned());
         self.by_path.get(&key).and_then(|index| self.kinds.get(*index))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::admission::{NOT_BUILT, PLUGINS};
+use crate::aggregation::FrontProxy;
 use crate::tokens::ServiceAccountKey;
 
 /// One line of a static token file.
@@ -47,6 +48,8 @@ pub struct ApiServerConfig {
     pub api_audiences: Vec<String>,
     /// Whether Secrets of the type `bootstrap.kubernetes.io/token` in `kube-system` are tokens.
     pub bootstrap_tokens: bool,
+    /// By what servers that the API is extended by believe this one. Without it they get no client certificate.
+    pub front_proxy: Option<FrontProxy>,
     /// The authority whose client certificates are believed, PEM: told to servers that the API is extended by.
     pub client_ca_pem: Option<String>,
     /// `HOST:PORT` under which clients reach the server: told in `/api`, and the endpoint of the service
@@ -85,6 +88,7 @@ impl Default for ApiServerConfig {
             disabled_admission_plugins: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             service_account_key: None,
+            front_proxy: None,
             client_ca_pem: None,
             api_audiences: Vec::new(),
             bootstrap_tokens: true,

@@ -50,6 +50,7 @@ mod write_options;
 // Reading and writing objects.
 mod admission;
 mod aggregation;
+mod backend;
 mod bootstrap;
 mod custom;
 mod field_owners;
@@ -64,6 +65,7 @@ mod table;
 mod verbs;
 mod webhook;
 
+pub use aggregation::FrontProxy;
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
 pub use server::{ApiServer, BootstrapError, ServeError};

@@ -147,7 +147,7 @@ pub(crate) async fn v2(call: &Call) -> Result<Response, Status> {
 
 /// `/openapi/v3`: where the documents are, with a hash of each by which clients keep it.
 pub(crate) async fn index(call: &Call) -> Result<Response, Status> {
-    let paths: Map<String, Value> = documents(call)
+    let mut paths: Map<String, Value> = documents(call)
         .await?
         .iter()
         .map(|(path, document)| {
@@ -155,6 +155,11 @@ pub(crate) async fn index(call: &Call) -> Result<Response, Status> {
             (path.clone(), json!({"serverRelativeURL": url}))
         })
         .collect();
+    for (group, version, hash) in call.shared.aggregation.openapi_hashes() {
+        let path = document::path_of(&group, &version);
+        let url = format!("/openapi/v3/{path}?hash={hash}");
+        paths.insert(path, json!({"serverRelativeURL": url}));
+    }
     Ok(value_answer(200, &json!({"paths": paths}), call.negotiate(Messages::None)?))
 }
 

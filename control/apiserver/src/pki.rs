@@ -2,7 +2,7 @@
 //!
 //! Everything is ECDSA P-256, which is signed in well under a millisecond, so that a first start costs next to nothing.
 //! The files, all PEM and readable by their owner only: `ca.crt`, `ca.key`, `server.crt`, `server.key`, `admin.crt`,
-//! `admin.key`, `service-account.key`. A file is replaced atomically, so that a crash leaves the old or the new one.
+//! `admin.key`, `service-account.key`, and `front-proxy-ca.*` with `front-proxy-client.*`. A file is replaced atomically, so that a crash leaves the old or the new one.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -19,6 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
+use crate::aggregation::FrontProxy;
 use crate::tokens::{ServiceAccountKey, ServiceAccountKeyError};
 use crate::user::MASTERS;
 
@@ -65,6 +66,7 @@ pub struct Pki {
     server: Identity,
     admin: Identity,
     service_account_key_pem: String,
+    front_proxy: (String, Identity),
 }
 
 /// Why the directory cannot be used.
@@ -125,7 +127,7 @@ impl Pki {
     pub fn open_or_create(directory: &Path, server_names: &[String]) -> Result<Self, OpenPkiError> {
         let now = OffsetDateTime::now_utc();
         make_directory(directory)?;
-        let (authority_pem, issuer) = open_authority(directory, now)?;
+        let (authority_pem, issuer) = open_authority(directory, "ca", "coracle", now)?;
         let mut names: Vec<String> = SERVER_NAMES.iter().map(|name| (*name).to_owned()).collect();
         names.extend(server_names.iter().filter(|name| !SERVER_NAMES.contains(&name.as_str())).cloned());
         let server = open_leaf(directory, "server", &authority_pem, now, &names, || {
@@ -135,7 +137,8 @@ impl Pki {
             sign(&issuer, now, "kubernetes-admin", Some(MASTERS), &[], ExtendedKeyUsagePurpose::ClientAuth)
         })?;
         let service_account_key_pem = open_key(&directory.join("service-account.key"))?;
-        Ok(Self { authority_pem, issuer: Arc::new(issuer), server, admin, service_account_key_pem })
+        let front_proxy = open_front_proxy(directory, now)?;
+        Ok(Self { authority_pem, issuer: Arc::new(issuer), server, admin, service_account_key_pem, front_proxy })
     }
 
     /// The authority's certificate, PEM.
@@ -151,6 +154,13 @@ impl Pki {
     /// The administrator: user `kubernetes-admin` in the group `system:masters`.
     pub fn admin(&self) -> &Identity {
         &self.admin
+    }
+
+    /// By what servers that extend the API believe this one. Its authority signs nothing else, since who holds such a
+    /// certificate can say that he is anybody.
+    pub fn front_proxy(&self) -> FrontProxy {
+        let (authority_pem, identity) = self.front_proxy.clone();
+        FrontProxy { authority_pem, identity }
     }
 
     /// The key that signs the tokens of service accounts.
@@ -198,18 +208,32 @@ impl Pki {
     }
 }
 
-fn open_authority(directory: &Path, now: OffsetDateTime) -> Result<(String, Issuer<'static, KeyPair>), OpenPkiError> {
-    let (certificate_path, key_path) = (directory.join("ca.crt"), directory.join("ca.key"));
+/// The authority towards servers that extend the API, and what it has signed.
+fn open_front_proxy(directory: &Path, now: OffsetDateTime) -> Result<(String, Identity), OpenPkiError> {
+    let (authority_pem, issuer) = open_authority(directory, "front-proxy-ca", "coracle-front-proxy", now)?;
+    let identity = open_leaf(directory, "front-proxy-client", &authority_pem, now, &[], || {
+        sign(&issuer, now, "front-proxy-client", None, &[], ExtendedKeyUsagePurpose::ClientAuth)
+    })?;
+    Ok((authority_pem, identity))
+}
+
+fn open_authority(
+    directory: &Path,
+    file: &str,
+    subject: &str,
+    now: OffsetDateTime,
+) -> Result<(String, Issuer<'static, KeyPair>), OpenPkiError> {
+    let (certificate_path, key_path) = (directory.join(format!("{file}.crt")), directory.join(format!("{file}.key")));
     if let (Some(certificate_pem), Some(key_pem)) = (read(&certificate_path)?, read(&key_path)?) {
         let key = parse_key(&key_path, &key_pem)?;
         let issuer = Issuer::from_ca_cert_pem(&certificate_pem, key)
             .map_err(|source| OpenPkiError::Content { path: certificate_path, source })?;
         return Ok((certificate_pem, issuer));
     }
-    let wrap = |source| OpenPkiError::Sign { subject: "coracle".to_owned(), source };
+    let wrap = |source| OpenPkiError::Sign { subject: subject.to_owned(), source };
     let key = KeyPair::generate().map_err(wrap)?;
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "coracle");
+    params.distinguished_name.push(DnType::CommonName, subject);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     params.not_before = now - Duration::minutes(CLOCK_SKEW_MINUTES);

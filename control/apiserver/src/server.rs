@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
-use crate::answer::{add_warnings, compress, status_answer};
+use crate::aggregation::{self, Registry, Remote};
+use crate::answer::{Passed, add_warnings, compress, status_answer};
 use crate::authentication::{authenticate, impersonate};
 use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) role_cache: RoleCache,
     pub(crate) sessions: Sessions,
+    pub(crate) aggregation: Registry,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) webhooks: WebhookClients,
     pub(crate) flow_control: FlowControl,
@@ -97,6 +99,7 @@ impl ApiServer {
             shutdown: CancellationToken::new(),
             role_cache: RoleCache::default(),
             sessions: Sessions::default(),
+            aggregation: Registry::new(store.clone(), config.front_proxy.clone()),
             metrics: Arc::default(),
             webhooks: WebhookClients::new(store.clone()),
             // As upstream: three quarters of its time are left to the request when its turn comes.
@@ -213,7 +216,11 @@ impl Shared {
         if is_head {
             return answer.map(|_| Body::empty());
         }
-        if long { answer } else { compress(answer, &headers, bytes_min).await }
+        if long || answer.extensions().get::<Passed>().is_some() {
+            answer
+        } else {
+            compress(answer, &headers, bytes_min).await
+        }
     }
 }
 
@@ -247,6 +254,23 @@ fn outcome(handled: Handled, agreed: Negotiated) -> Response {
     }
 }
 
+/// The server of what the request is about, if it is another one.
+fn elsewhere(call: &Call) -> Option<Arc<Remote>> {
+    let info = &call.info;
+    if info.is_resource {
+        let is_here = info.group.is_empty()
+            || call.shared.catalog.built_in().find(&info.group, &info.version, &info.resource).is_some();
+        return if is_here { None } else { call.shared.aggregation.find(&info.group, &info.version) };
+    }
+    let parts: Vec<&str> = info.path.trim_matches('/').split('/').collect();
+    match *parts.as_slice() {
+        ["apis", group, version] | ["openapi", "v3", "apis", group, version] => {
+            call.shared.aggregation.find(group, version)
+        }
+        _ => None,
+    }
+}
+
 async fn handle(
     mut call: Call,
     request: Request<Body>,
@@ -269,5 +293,8 @@ async fn handle(
         None
     };
     authorize(&roles, &call.user, &Attributes::of(&call.info))?;
+    if let Some(remote) = elsewhere(&call) {
+        return aggregation::forward(&call, &remote, request).await;
+    }
     if call.info.is_resource { resource::answer(call, request).await } else { system::answer(&call).await }
 }

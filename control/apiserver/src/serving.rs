@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::aggregation;
 use crate::authentication::certificate_user;
 use crate::server::{ServeError, Shared};
 use crate::user::UserInfo;
@@ -39,6 +40,8 @@ pub(crate) async fn serve(
     let acceptor = TlsAcceptor::from(tls);
     let permits = Arc::new(Semaphore::new(shared.config.connections_max));
     let mut connections = JoinSet::new();
+    let mut keeper = JoinSet::new();
+    keeper.spawn(aggregation::keep(Arc::clone(&shared), shutdown.clone()));
     let mut errors = 0;
     let result = loop {
         while connections.try_join_next().is_some() {}
@@ -76,6 +79,7 @@ pub(crate) async fn serve(
         tracing::warn!(open = connections.len(), "connections are cut after the drain time");
     }
     connections.shutdown().await;
+    keeper.shutdown().await;
     shared.sessions.cut().await;
     result
 }

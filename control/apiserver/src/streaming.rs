@@ -24,8 +24,9 @@ mod websocket;
 use std::time::Duration;
 
 pub(crate) use exec::serve as serve_exec;
+pub(crate) use host::open_port;
 pub(crate) use port_forward::{Target, serve as serve_port_forward};
-pub(crate) use upgrade::Sessions;
+pub(crate) use upgrade::{Sessions, is_upgrade, pass_through};
 
 /// Chunks of at most 64 KiB that wait between a client's connection and a host.
 const QUEUE_CHUNKS: usize = 8;

@@ -18,7 +18,7 @@ use http::Request;
 use crate::call::ResourceCall;
 
 pub(crate) use binding::bind_by_collection as binding;
-pub(crate) use proxy::proxy;
+pub(crate) use proxy::{append_forwarded, passed_headers, proxy, remove_hop_by_hop};
 
 /// The most bytes of an agent's error that are read.
 const ERROR_BYTES_MAX: usize = 64 * 1024;

@@ -7,6 +7,9 @@ mod access;
 #[path = "api/admission.rs"]
 mod admission;
 #[cfg(test)]
+#[path = "api/aggregation.rs"]
+mod aggregation;
+#[cfg(test)]
 #[path = "api/apply.rs"]
 mod apply;
 #[cfg(test)]

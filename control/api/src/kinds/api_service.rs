@@ -49,6 +49,7 @@ const PRIORITIES: &[(&str, &str, i64, i64)] = &[
     ("node.k8s.io", "v1", 16_300, 15),
     ("discovery.k8s.io", "v1", 16_200, 15),
     ("flowcontrol.apiserver.k8s.io", "v1", 16_100, 21),
+    ("resource.k8s.io", "v1", 15_900, 21),
 ];
 
 static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
@@ -70,6 +71,7 @@ pub(super) fn kind() -> Kind {
         .name_rule(NameRule::PathSegment)
         .categories(&["api-extensions"])
         .updates_need_a_version()
+        .keeps_empty_lists()
         .part("status", Part::Status, PART_VERBS)
 }
 

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
 use crate::answer::text_answer;
+use crate::call::Call;
 
 /// Sessions that one server has open.
 const SESSIONS_MAX: usize = 4096;
@@ -39,7 +40,11 @@ impl Sessions {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(&self, session: impl Future<Output = ()> + Send + 'static) -> Result<(), Status> {
+    /// Takes up a session, or another task of which nobody waits for the end.
+    ///
+    /// # Errors
+    /// 429 when there are too many.
+    pub(crate) fn spawn(&self, session: impl Future<Output = ()> + Send + 'static) -> Result<(), Status> {
         let mut tasks = self.tasks();
         while tasks.try_join_next().is_some() {}
         if tasks.len() >= SESSIONS_MAX {
@@ -70,7 +75,7 @@ fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
 }
 
 /// Whether the request wants another protocol on its connection.
-fn is_upgrade(headers: &HeaderMap) -> bool {
+pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
     words(headers, &CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade"))
 }
 
@@ -194,6 +199,30 @@ where
         }
     })?;
     Ok(answer)
+}
+
+/// Joins a client's connection to one that the other side has upgraded, until either ends or the server goes down.
+/// `answer` is the other side's 101.
+///
+/// # Errors
+/// 429 when there are too many sessions.
+pub(crate) fn pass_through(call: &Call, client: OnUpgrade, mut answer: Response) -> Result<Response, Status> {
+    let other = hyper::upgrade::on(&mut answer);
+    let shutdown = call.shared.shutdown.clone();
+    switch(&call.shared.sessions, client, answer, async move |mut client| {
+        let joined = async {
+            let mut other = TokioIo::new(other.await?);
+            // How one side has ended is the other's business.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut other).await;
+            Ok::<_, hyper::Error>(())
+        };
+        tokio::select! {
+            result = joined => if let Err(error) = result {
+                tracing::debug!(%error, "a server behind the proxy did not keep its word to upgrade");
+            },
+            () = shutdown.cancelled() => {}
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,101 +1,183 @@
-//! proxy: an HTTP request to a port of a pod, or to the agent of a node, through the API.
+//! proxy: an HTTP request to a port of a pod, to an endpoint of a service, or to the agent of a node, through the API.
+
+mod headers;
+mod location;
 
 use axum::body::Body;
 use axum::response::Response;
 use coracle_control_api::status::Status;
-use http::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, HeaderValue, Request};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use coracle_control_store::Snapshot;
+use http::header::{HOST, HeaderValue, LOCATION};
+use http::{Method, Request, StatusCode, Uri};
 use serde_json::Value;
 
-use super::{agent, ask};
+use super::ask;
+use super::container::{encode, node_agent};
+use crate::backend::tls::{Trust, client_config, secure};
+use crate::backend::{self, BackendError, Place, ResolveError};
 use crate::call::ResourceCall;
 use crate::list_options::Version;
+use crate::streaming::{is_upgrade, pass_through};
 
-/// Headers that are about one connection, and what proves who the client is.
-const NOT_PASSED: &[HeaderName] =
-    &[AUTHORIZATION, CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+pub(crate) use headers::{append_forwarded, passed_headers, remove_hop_by_hop};
+
+/// The port of the agents, which is also meant when none is named.
+const AGENT_PORT: &str = "10250";
+
+/// Where a request goes.
+enum Target {
+    /// A path of an agent. It takes no upgrades.
+    Agent {
+        node: String,
+        path: String,
+    },
+    Server {
+        place: Place,
+        https: bool,
+    },
+}
 
 pub(crate) async fn proxy(call: &ResourceCall, request: Request<Body>) -> Result<Response, Status> {
     let snapshot = call.snapshot(Version::Latest).await?;
-    let (name, port) = split_name(call.name())?;
-    let entry = snapshot.get(&call.key(&name)).ok_or_else(|| call.not_found(&name))?;
-    let object = call.decode(&entry)?;
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (node, mut target) = match &*call.kind.plural {
-        "pods" => {
-            let port = pod_port(&object, &port)?;
-            let node = object.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
-            if node.is_empty() {
-                return Err(Status::bad_request(format!("pod {name:?} is not on a host yet")));
-            }
-            (
-                node.to_owned(),
-                format!("/podProxy/{}/{}/{port}/{}", encode(call.namespace()), encode(&name), call.info.rest),
-            )
+    let upgrades = is_upgrade(request.headers());
+    let target = target(call, &snapshot, upgrades)?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !upgrades && reads && call.info.rest.is_empty() && !request.uri().path().ends_with('/') {
+        return Ok(add_slash(request.uri()));
+    }
+    let original = request.uri().clone();
+    let prefix = prefix_of(call, &original);
+    let own_host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let mut answer = match target {
+        Target::Agent { node, path } => {
+            let agent = node_agent(call, &snapshot, &node)?;
+            ask(agent, passed(request, &with_query(&path, &original), upgrades, &prefix)?).await?
         }
-        "nodes" => (name.clone(), format!("/{}", call.info.rest)),
-        _ => return Err(Status::unknown_resource()),
+        Target::Server { place, https } => {
+            let path = with_query(&format!("/{}", call.info.rest), &original);
+            return to_server(call, request, place, https, &path, &prefix).await;
+        }
     };
-    if let Some(query) = request.uri().query() {
-        target.push('?');
-        target.push_str(query);
-    }
-    let agent = agent(call, &node)?;
-    let (parts, body) = request.into_parts();
-    let mut passed = Request::new(body);
-    *passed.method_mut() = parts.method;
-    *passed.uri_mut() = target.parse().map_err(|_| Status::bad_request("the path cannot be passed to the host"))?;
-    *passed.headers_mut() = passed_headers(&parts.headers);
-    let prefix = prefix_of(call, &parts.uri);
-    if let Ok(value) = HeaderValue::from_str(prefix.trim_end_matches('/')) {
-        passed.headers_mut().insert("x-forwarded-prefix", value);
-    }
-    let mut answer = ask(agent, passed).await?;
-    for name in NOT_PASSED {
-        answer.headers_mut().remove(name);
-    }
-    rewrite_location(&mut answer, &prefix);
+    remove_hop_by_hop(answer.headers_mut());
+    location::rewrite(answer.headers_mut(), &prefix, &own_host, "");
     Ok(answer)
 }
 
-/// The path up to what the pod sees.
-fn prefix_of(call: &ResourceCall, uri: &http::Uri) -> String {
-    let path = uri.path();
-    path.strip_suffix(call.info.rest.as_str()).unwrap_or(path).to_owned()
+fn target(call: &ResourceCall, snapshot: &Snapshot, upgrades: bool) -> Result<Target, Status> {
+    let what = &*call.kind.singular;
+    let (scheme, name, port) = split_name(call.name(), what)?;
+    let https = scheme == "https";
+    if call.kind.plural == "services" {
+        let place = backend::resolve(snapshot, call.namespace(), name, port).map_err(|error| match error {
+            ResolveError::UnknownService(name) => call.not_found(&name),
+            ResolveError::UnknownPort(..) | ResolveError::NoEndpoints(_) => Status::unavailable(error.to_string()),
+        })?;
+        return Ok(Target::Server { place, https });
+    }
+    let entry = snapshot.get(&call.key(name)).ok_or_else(|| call.not_found(name))?;
+    if call.kind.plural == "nodes" {
+        if !matches!(port, "" | AGENT_PORT) {
+            let text = format!("no port {port:?} of node {name:?} can be reached but that of its agent");
+            return Err(Status::unavailable(text));
+        }
+        return Ok(Target::Agent { node: name.to_owned(), path: format!("/{}", call.info.rest) });
+    }
+    let pod = call.decode(&entry)?;
+    let port = pod_port(&pod, port)?;
+    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned();
+    if node.is_empty() {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    let path = format!("{}/{}", encode(call.namespace()), encode(name));
+    if https || upgrades {
+        return Ok(Target::Server { place: Place::Pod { node, path, port }, https });
+    }
+    Ok(Target::Agent { node, path: format!("/podProxy/{path}/{port}/{}", call.info.rest) })
 }
 
-/// A redirect of the pod to another of its paths leads to that path through the proxy.
-fn rewrite_location(answer: &mut Response, prefix: &str) {
-    let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let Some(path) = location.filter(|text| text.starts_with('/') && !text.starts_with("//")) else { return };
-    if let Ok(value) = HeaderValue::from_str(&format!("{}{path}", prefix.trim_end_matches('/'))) {
+/// One exchange with a server, over a connection of its own.
+async fn to_server(
+    call: &ResourceCall,
+    request: Request<Body>,
+    place: Place,
+    https: bool,
+    path: &str,
+    prefix: &str,
+) -> Result<Response, Status> {
+    let unreachable = |error: &BackendError| Status::unavailable(format!("error trying to reach service: {error}"));
+    let upgrades = is_upgrade(request.headers());
+    let own_host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let authority = match &place {
+        Place::Address(address) => address.to_string(),
+        Place::Pod { port, .. } => format!("localhost:{port}"),
+    };
+    let mut passed = passed(request, path, upgrades, prefix)?;
+    if let Ok(host) = HeaderValue::from_str(&authority) {
+        passed.headers_mut().insert(HOST, host);
+    }
+    let client = passed.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
+    let mut stream = backend::connect(&call.shared, &place).await.map_err(|error| unreachable(&error))?;
+    if https {
+        let config = client_config(Trust::Anybody, None).map_err(|error| Status::internal(&error.to_string()))?;
+        let secured = secure(stream, config, "localhost").await;
+        stream = secured.map_err(|error| Status::unavailable(format!("error trying to reach service: {error}")))?;
+    }
+    let mut answer = backend::send(&call.shared, stream, passed).await.map_err(|error| unreachable(&error))?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let Some(client) = client else { return Err(Status::bad_request("this connection cannot be upgraded")) };
+        return pass_through(call, client, answer);
+    }
+    if upgrades && answer.status().as_u16() < 400 {
+        let text = format!("invalid upgrade response: status code {}", answer.status().as_u16());
+        return Err(Status::internal(&text));
+    }
+    remove_hop_by_hop(answer.headers_mut());
+    location::rewrite(answer.headers_mut(), prefix, &own_host, &authority);
+    Ok(answer)
+}
+
+/// The request as the other side gets it.
+fn passed(request: Request<Body>, path: &str, upgrades: bool, prefix: &str) -> Result<Request<Body>, Status> {
+    let (mut parts, body) = request.into_parts();
+    let original = parts.uri.path().to_owned();
+    parts.uri = path.parse::<Uri>().map_err(|_| Status::bad_request("the path cannot be passed on"))?;
+    parts.headers = passed_headers(&parts.headers, upgrades);
+    append_forwarded(&mut parts.headers, &original, prefix);
+    parts.version = http::Version::HTTP_11;
+    Ok(Request::from_parts(parts, body))
+}
+
+fn with_query(path: &str, original: &Uri) -> String {
+    match original.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// The path up to what the other side sees, without the slash at its end.
+fn prefix_of(call: &ResourceCall, uri: &Uri) -> String {
+    let path = uri.path();
+    path.strip_suffix(call.info.rest.as_str()).unwrap_or(path).trim_end_matches('/').to_owned()
+}
+
+/// Relative links of a page need the slash at the end of its path.
+fn add_slash(uri: &Uri) -> Response {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(value) = HeaderValue::from_str(&with_query(&format!("{}/", uri.path()), uri)) {
         answer.headers_mut().insert(LOCATION, value);
     }
+    answer
 }
 
-fn passed_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        let impersonates = name.as_str().starts_with("impersonate-");
-        if !NOT_PASSED.contains(name) && !impersonates && name != HOST {
-            passed.append(name.clone(), value.clone());
-        }
-    }
-    passed
-}
-
-/// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`; the scheme can only be HTTP.
-fn split_name(text: &str) -> Result<(String, String), Status> {
+/// `NAME`, `NAME:PORT` or `SCHEME:NAME:PORT`.
+fn split_name<'a>(text: &'a str, what: &str) -> Result<(&'a str, &'a str, &'a str), Status> {
     let parts: Vec<&str> = text.split(':').collect();
-    match parts.as_slice() {
-        [name] => Ok(((*name).to_owned(), String::new())),
-        [name, port] => Ok(((*name).to_owned(), (*port).to_owned())),
-        ["http" | "", name, port] => Ok(((*name).to_owned(), (*port).to_owned())),
-        _ => Err(Status::bad_request(format!("invalid pod request {text:?}"))),
+    match *parts.as_slice() {
+        [name] => Ok(("", name, "")),
+        [name, port] => Ok(("", name, port)),
+        [scheme @ ("http" | "https" | ""), name, port] => Ok((scheme, name, port)),
+        _ => Err(Status::bad_request(format!("invalid {what} request {text:?}"))),
     }
 }
 

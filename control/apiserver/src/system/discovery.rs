@@ -226,6 +226,15 @@ fn groups_of(call: &Call) -> Vec<(String, Vec<String>)> {
     for (_, versions) in &mut groups {
         versions.sort_by(|one, other| compare_versions(one, other));
     }
+    for (group, versions) in call.shared.aggregation.groups() {
+        match groups.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, known)) => {
+                let new: Vec<String> = versions.into_iter().filter(|version| !known.contains(version)).collect();
+                known.extend(new);
+            }
+            None => groups.push((group, versions)),
+        }
+    }
     groups
 }
 
@@ -257,6 +266,10 @@ fn aggregated(call: &Call, version: &'static str, groups: &[(String, Vec<String>
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|version| {
+                    if let Some(learned) = call.shared.aggregation.learned(group, version) {
+                        let freshness = if learned.is_stale { "Stale" } else { "Current" };
+                        return json!({"version": version, "resources": learned.aggregated(), "freshness": freshness});
+                    }
                     let resources = aggregated_resources(kinds.kinds(), group, version);
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })

@@ -4,6 +4,8 @@
 mod host;
 #[path = "streaming/kubectl.rs"]
 mod kubectl;
+#[path = "streaming/proxy.rs"]
+mod proxy;
 #[path = "streaming/socket.rs"]
 mod socket;
 

@@ -27,9 +27,15 @@ pub(crate) struct Served {
 }
 
 pub(crate) async fn serve() -> Served {
-    let api = Api::start().await;
     let directory = tempfile::tempdir().unwrap();
     let pki = Pki::open_or_create(directory.path(), &[]).unwrap();
+    let api = Api::with(|config| {
+        config.disabled_admission_plugins =
+            ["ServiceAccount", "TaintNodesByCondition"].iter().map(|name| (*name).to_owned()).collect();
+        config.front_proxy = Some(pki.front_proxy());
+        config.client_ca_pem = Some(pki.authority_pem().to_owned());
+    })
+    .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();

@@ -140,6 +140,9 @@ async fn port_forward(State(host): State<Host>, request: Request<Body>) -> Respo
         if port == "81" {
             return call.say(failure_status("connection refused")).await;
         }
+        if port == "8080" {
+            return http(call).await;
+        }
         while let Some(frame) = call.frames.next().await {
             if frame.channel == Channel::Stdin {
                 let text = [port.as_bytes(), b":", &*frame.payload].concat();
@@ -153,4 +156,29 @@ async fn port_forward(State(host): State<Host>, request: Request<Body>) -> Respo
         }
         call.say(encode_close(Channel::Stdin)).await;
     })
+}
+
+/// Answers one HTTP request with its own head; to an upgrade it agrees, and echoes from then on.
+async fn http(mut call: Call) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let Some(frame) = call.frames.next().await else { return };
+        head.extend_from_slice(&frame.payload);
+    }
+    let text = String::from_utf8(head).unwrap().to_lowercase();
+    if !text.contains("upgrade: echo") {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nlocation: http://localhost:8080/next\r\nkeep-alive: 1\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        );
+        return call.say(encode(Channel::Stdin, answer.as_bytes())).await;
+    }
+    call.say(encode(
+        Channel::Stdin,
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n",
+    ))
+    .await;
+    while let Some(frame) = call.frames.next().await {
+        call.say(encode(Channel::Stdin, &frame.payload)).await;
+    }
 }
