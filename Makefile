@@ -57,6 +57,11 @@ lint: ## Formatting and lints, as CI checks them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: ## Throw damaged input at everything that reads what strangers send, for SECONDS
+	$(CARGO) run --locked --package coracle-control-apiserver --example fuzz -- $(SECONDS)
+
 .PHONY: bench
 bench: release ## Print the figures of the benches
 	$(CARGO) bench --locked --workspace
