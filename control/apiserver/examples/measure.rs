@@ -27,13 +27,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = ApiServer::new(store.clone(), config, HostLinks::new());
     server.bootstrap().await?;
     let router = server.router_for(UserInfo::admin());
-    creates(&router, count).await?;
-    gets(&router).await?;
+    creates(&router, "", count).await?;
+    gets("get", &router).await?;
+    turns(&server, &router).await?;
     lists(&router).await?;
     watchers(&router).await?;
     let start = Instant::now();
     call(&router, "DELETE", PODS, String::new()).await?;
     println!("deletecollection of {count}: {:?}", start.elapsed());
+    quota(&router).await?;
+    creates(&router, " with a quota", count).await?;
     store.close().await;
     Ok(())
 }
@@ -64,7 +67,19 @@ fn report(what: &str, mut times: Vec<Duration>, whole: Duration) {
     println!("{what}: {rate:.0}/s, p50 {:?}, p99 {:?}", at(50), at(99));
 }
 
-async fn creates(router: &Router, count: usize) -> Result<(), Box<dyn Error>> {
+/// A quota that every pod is charged to.
+async fn quota(router: &Router) -> Result<(), Box<dyn Error>> {
+    const QUOTAS: &str = "/api/v1/namespaces/default/resourcequotas";
+    let hard = "{\"pods\":\"1M\",\"count/pods\":\"1M\"}";
+    let object =
+        |status: &str| format!("{{\"metadata\":{{\"name\":\"q\"}},\"spec\":{{\"hard\":{hard}}},\"status\":{status}}}");
+    call(router, "POST", QUOTAS, object("{}")).await?;
+    let status = format!("{{\"hard\":{hard},\"used\":{{\"pods\":\"0\",\"count/pods\":\"0\"}}}}");
+    call(router, "PUT", &format!("{QUOTAS}/q/status"), object(&status)).await?;
+    Ok(())
+}
+
+async fn creates(router: &Router, how: &str, count: usize) -> Result<(), Box<dyn Error>> {
     let serial = count / 10;
     for (what, names, width) in [("create serial", 0..serial, 1), ("create by 32", serial..count, 32)] {
         let start = Instant::now();
@@ -78,12 +93,27 @@ async fn creates(router: &Router, count: usize) -> Result<(), Box<dyn Error>> {
             .collect()
             .await;
         let times: Result<Vec<Duration>, _> = times.into_iter().collect();
-        report(what, times?, start.elapsed());
+        report(&format!("{what}{how}"), times?, start.elapsed());
     }
     Ok(())
 }
 
-async fn gets(router: &Router) -> Result<(), Box<dyn Error>> {
+/// The same by two users with the same rights, one of whom takes turns: the difference is what fairness costs.
+async fn turns(server: &ApiServer, router: &Router) -> Result<(), Box<dyn Error>> {
+    let subjects = ["system:reader", "reader"].map(|name| format!("{{\"kind\":\"User\",\"name\":\"{name}\"}}"));
+    let binding = format!(
+        "{{\"metadata\":{{\"name\":\"readers\"}},\"subjects\":[{}],\"roleRef\":{{\"kind\":\"ClusterRole\",\
+         \"apiGroup\":\"rbac.authorization.k8s.io\",\"name\":\"cluster-admin\"}}}}",
+        subjects.join(",")
+    );
+    call(router, "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding).await?;
+    for (what, name) in [("get without turns", "system:reader"), ("get with turns", "reader")] {
+        gets(what, &server.router_for(UserInfo::new(name, &[]))).await?;
+    }
+    Ok(())
+}
+
+async fn gets(what: &str, router: &Router) -> Result<(), Box<dyn Error>> {
     let mut times = Vec::new();
     let begin = Instant::now();
     let mut size = 0;
@@ -92,7 +122,7 @@ async fn gets(router: &Router) -> Result<(), Box<dyn Error>> {
         size = call(router, "GET", &format!("{PODS}/pod-000001"), String::new()).await?;
         times.push(start.elapsed());
     }
-    report(&format!("get ({size} bytes)"), times, begin.elapsed());
+    report(&format!("{what} ({size} bytes)"), times, begin.elapsed());
     Ok(())
 }
 
