@@ -62,6 +62,10 @@ pub(crate) struct UpArguments {
     /// Admission plugins to leave out, by their upstream names, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) disable_admission_plugins: Vec<String>,
+    /// Group versions to serve besides those that are served by default, as kube-apiserver takes them:
+    /// `admissionregistration.k8s.io/v1beta1=true`
+    #[arg(long, value_name = "VERSIONS", value_delimiter = ',')]
+    pub(crate) runtime_config: Vec<String>,
     /// A directory of this machine that pods may mount with hostPath, with all below it; may be given several times
     #[arg(long, value_name = "DIR")]
     pub(crate) allow_host_path: Vec<PathBuf>,

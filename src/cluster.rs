@@ -40,6 +40,8 @@ pub struct ClusterConfig {
     pub enabled_admission_plugins: Vec<String>,
     /// Admission plugins that do not run, by upstream's names.
     pub disabled_admission_plugins: Vec<String>,
+    /// Group versions that are served besides those that are by default: `GROUP/VERSION=true`.
+    pub runtime_config: Vec<String>,
     /// Directories of this machine that pods may mount with hostPath. Default: none.
     pub host_paths: Vec<PathBuf>,
     /// A static token file as kube-apiserver reads it.
@@ -57,6 +59,7 @@ impl ClusterConfig {
             api_only: false,
             enabled_admission_plugins: Vec::new(),
             disabled_admission_plugins: Vec::new(),
+            runtime_config: Vec::new(),
             host_paths: Vec::new(),
             token_auth_file: None,
         }
@@ -241,8 +244,15 @@ fn api_server_config(config: &ClusterConfig) -> Result<ApiServerConfig> {
     };
     let enabled_admission_plugins = config.enabled_admission_plugins.iter().cloned().collect();
     let disabled_admission_plugins = config.disabled_admission_plugins.iter().cloned().collect();
-    let api_config =
-        ApiServerConfig { tokens, enabled_admission_plugins, disabled_admission_plugins, ..ApiServerConfig::default() };
+    let switched = config.runtime_config.iter().map(|entry| entry.split_once('=').unwrap_or((entry, "true")));
+    let runtime_config = switched.filter(|(_, state)| *state == "true").map(|(name, _)| name.to_owned()).collect();
+    let api_config = ApiServerConfig {
+        tokens,
+        enabled_admission_plugins,
+        disabled_admission_plugins,
+        runtime_config,
+        ..ApiServerConfig::default()
+    };
     api_config.validate()?;
     Ok(api_config)
 }

@@ -17,6 +17,7 @@ pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
         api_only: arguments.api_only,
         enabled_admission_plugins: arguments.enable_admission_plugins.clone(),
         disabled_admission_plugins: arguments.disable_admission_plugins.clone(),
+        runtime_config: arguments.runtime_config.clone(),
         host_paths: arguments.allow_host_path.clone(),
         token_auth_file: arguments.token_auth_file.clone(),
         ..ClusterConfig::new(arguments.data.resolve()?)

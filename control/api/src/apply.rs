@@ -370,5 +370,45 @@ pub fn keep_times_if_unchanged(new: &mut Value, old: &Value) {
     }
 }
 
+/// Merges a configuration into an object without a record of who owns what: its leaves win, nothing is removed.
+///
+/// # Errors
+/// For a configuration that would replace a list, a map or a struct as a whole, and for items that cannot be told apart.
+pub fn merge_configuration(schema: TypeRef<'_>, live: &Value, config: &Value) -> Result<Value, String> {
+    let mut atomics = Vec::new();
+    find_atomics(schema, config, &mut String::new(), &mut atomics);
+    if !atomics.is_empty() {
+        let list = atomics.join(", ");
+        return Err(format!("invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {list}"));
+    }
+    merge::merge(schema, live, config).map_err(|error| format!("failed to merge patch: {error}"))
+}
+
+fn find_atomics(schema: TypeRef<'_>, value: &Value, path: &mut String, found: &mut Vec<String>) {
+    let length = path.len();
+    match value {
+        Value::Object(_) | Value::Array(_) if schema.is_leaf() => found.push(path.clone()),
+        Value::Object(map) => {
+            for (name, value) in map {
+                if let Some(inner) = typed::child_type(schema, name) {
+                    path.push('.');
+                    path.push_str(name);
+                    find_atomics(inner, value, path, found);
+                    path.truncate(length);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(inner) = schema.item() else { return };
+            for (index, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{index}]"));
+                find_atomics(inner, item, path, found);
+                path.truncate(length);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests;

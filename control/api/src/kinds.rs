@@ -5,7 +5,7 @@
 //! [`columns`] and [`age`] (tables), [`fields`] (reading JSON).
 
 mod address_range;
-mod admission_registration;
+pub mod admission_registration;
 pub(crate) mod age;
 pub mod api_service;
 mod autoscaler;

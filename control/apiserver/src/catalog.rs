@@ -96,9 +96,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Catalog {
-    /// The built-in kinds and those that the store has definitions of.
-    pub(crate) fn new(store: Store) -> Self {
-        let built_in = kinds::kinds().to_vec();
+    /// The built-in kinds, the optional ones that are switched on, and those that the store has definitions of.
+    pub(crate) fn new(store: Store, optional: Vec<Kind>) -> Self {
+        let mut built_in = kinds::kinds().to_vec();
+        built_in.extend(optional.into_iter().map(Arc::new));
         let count = built_in.len();
         Self {
             store,

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use coracle_control_api::kind::Kind;
+use coracle_control_api::kinds::admission_registration::beta_kinds;
+
 use crate::admission::{NOT_BUILT, PLUGINS};
 use crate::aggregation::FrontProxy;
 use crate::tokens::ServiceAccountKey;
@@ -40,6 +43,8 @@ pub struct ApiServerConfig {
     pub enabled_admission_plugins: BTreeSet<String>,
     /// Admission plugins that do not run, by upstream's names.
     pub disabled_admission_plugins: BTreeSet<String>,
+    /// Group versions that are served besides those that are by default: `admissionregistration.k8s.io/v1beta1`.
+    pub runtime_config: BTreeSet<String>,
     /// The `iss` claim of service account tokens.
     pub service_account_issuer: String,
     /// The key that signs the tokens of service accounts. Without one there are no such tokens.
@@ -86,6 +91,7 @@ impl Default for ApiServerConfig {
             tokens: Vec::new(),
             enabled_admission_plugins: BTreeSet::new(),
             disabled_admission_plugins: BTreeSet::new(),
+            runtime_config: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             service_account_key: None,
             front_proxy: None,
@@ -128,12 +134,23 @@ pub enum ApiServerConfigError {
     /// A token that no client could send.
     #[error("the token of user `{0}` is empty")]
     EmptyToken(String),
+    /// A group version that cannot be switched on.
+    #[error("group version `{0}` cannot be switched on")]
+    UnknownGroupVersion(String),
     /// A bound of zero.
     #[error("`{0}` must be greater than 0")]
     Zero(&'static str),
 }
 
+/// The group version of mutating admission policies.
+const MUTATING_POLICIES: &str = "admissionregistration.k8s.io/v1beta1";
+
 impl ApiServerConfig {
+    /// The kinds that are served only where they are switched on.
+    pub(crate) fn optional_kinds(&self) -> Vec<Kind> {
+        if self.runtime_config.contains(MUTATING_POLICIES) { beta_kinds() } else { Vec::new() }
+    }
+
     /// The audiences that this server is.
     pub(crate) fn audiences(&self) -> Vec<String> {
         if self.api_audiences.is_empty() {
@@ -148,6 +165,9 @@ impl ApiServerConfig {
     /// Names the first value that cannot be used.
     pub fn validate(&self) -> Result<(), ApiServerConfigError> {
         self.validate_plugins()?;
+        if let Some(version) = self.runtime_config.iter().find(|version| *version != MUTATING_POLICIES) {
+            return Err(ApiServerConfigError::UnknownGroupVersion(version.clone()));
+        }
         if let Some(token) = self.tokens.iter().find(|token| token.token.is_empty()) {
             return Err(ApiServerConfigError::EmptyToken(token.user.clone()));
         }

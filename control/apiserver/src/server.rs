@@ -94,7 +94,7 @@ impl ApiServer {
         let shared = Shared {
             tokens: Tokens::new(&config),
             admission: Admission::new(&config.enabled_admission_plugins, &config.disabled_admission_plugins),
-            catalog: Catalog::new(store.clone()),
+            catalog: Catalog::new(store.clone(), config.optional_kinds()),
             openapi: OpenApi::default(),
             shutdown: CancellationToken::new(),
             role_cache: RoleCache::default(),

@@ -46,6 +46,7 @@ mod namespace;
 mod node_lifecycle;
 mod owner_garbage;
 mod pod_garbage;
+mod policy_status;
 mod replica_set;
 mod resource_quota;
 mod role_aggregation;
@@ -99,6 +100,7 @@ impl Controllers {
         token_secret::start(&context, &mut tasks, &stopped);
         role_aggregation::start(&context, &mut tasks, &stopped);
         flow_schema_status::start(&context, &mut tasks, &stopped);
+        policy_status::start(&context, &mut tasks, &stopped);
         root_ca::start(&context, &mut tasks, &stopped);
         node_lifecycle::start(&context, &mut tasks, &stopped);
         pod_garbage::start(&context, &mut tasks, &stopped);

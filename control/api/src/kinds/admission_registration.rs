@@ -1,6 +1,8 @@
 //! Who else is asked before an object is written: webhooks, and policies in CEL. Here they are objects only: expressions
 //! are not compiled.
 
+mod mutating;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -12,6 +14,8 @@ use crate::kinds::fields::{self, Fields};
 use crate::kinds::validation::{dns_subdomain, labels, one_of_if_set};
 use crate::kinds::{columns, object_meta, spec_status};
 use crate::status::{FieldError, FieldPath};
+
+pub use mutating::beta_kinds;
 
 const GROUP: &str = "admissionregistration.k8s.io";
 const CATEGORY: &[&str] = &["api-extensions"];

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use coracle_control_api::kind::Kind;
-use coracle_control_api::kinds::scale;
+use coracle_control_api::kinds::{self, scale};
 use coracle_control_api::meta;
 use serde_json::{Map, Value, json};
 
@@ -198,6 +198,13 @@ impl<'a> Attributes<'a> {
         }
         options
     }
+}
+
+/// The kind of the object as a webhook or a policy sees it.
+pub(crate) fn row_of(request: &Request<'_>, invocation: &Invocation) -> Option<Arc<Kind>> {
+    let (kind, resource) = (&invocation.kind, &invocation.resource);
+    let known = kinds::find_kind(&kind.group, &kind.version, &kind.name).cloned();
+    known.or_else(|| request.call.shared.catalog.find(&resource.group, &resource.version, &resource.name))
 }
 
 /// An object of the request in the kind of an invocation. Nothing is copied when it is that already.

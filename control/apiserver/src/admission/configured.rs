@@ -21,6 +21,7 @@ pub(crate) struct Configured {
     pub(crate) mutating: Vec<Hook>,
     pub(crate) validating: Vec<Hook>,
     pub(crate) validating_policies: Vec<Policy>,
+    pub(crate) mutating_policies: Vec<Policy>,
 }
 
 impl Configured {
@@ -28,6 +29,10 @@ impl Configured {
         Self {
             mutating: hooks(snapshot, "mutatingwebhookconfigurations"),
             validating: hooks(snapshot, "validatingwebhookconfigurations"),
+            mutating_policies: Policy::all(
+                &read(snapshot, "mutatingadmissionpolicies"),
+                &read(snapshot, "mutatingadmissionpolicybindings"),
+            ),
             validating_policies: Policy::all(
                 &read(snapshot, "validatingadmissionpolicies"),
                 &read(snapshot, "validatingadmissionpolicybindings"),

@@ -172,7 +172,7 @@ pub(crate) static PLUGINS: &[Plugin] = &[
         Some(Validate::Now(|request, object, _| external_ips::validate(request, object))),
     ),
     on("PodTopologyLabels", None, None),
-    on("MutatingAdmissionPolicy", None, None),
+    on("MutatingAdmissionPolicy", Some(Mutate::Later(policy::mutating::mutate)), None),
     on("MutatingAdmissionWebhook", Some(Mutate::Later(webhook::mutate)), None),
     on("ValidatingAdmissionPolicy", None, Some(Validate::Later(policy::validating::validate))),
     on("ValidatingAdmissionWebhook", None, Some(Validate::Later(webhook::validate))),

@@ -1,5 +1,6 @@
 //! Admission policies: rules in the store by which writes are changed and refused, with their bindings and parameters.
 
+pub(super) mod mutating;
 mod params;
 mod scope;
 pub(super) mod validating;
@@ -26,6 +27,17 @@ pub(crate) struct Policy {
     bindings: Vec<Binding>,
     validations: Vec<Validation>,
     audit_annotations: Vec<(String, Expression)>,
+    mutations: Vec<Mutation>,
+    reinvoked_if_needed: bool,
+}
+
+/// One change of a policy.
+#[derive(Debug)]
+enum Mutation {
+    /// A configuration that is merged in.
+    Apply(Expression),
+    /// A JSON patch.
+    Patch(Expression),
 }
 
 /// What puts a policy to work.
@@ -88,6 +100,8 @@ impl Policy {
             audit_annotations: list(spec, "auditAnnotations")
                 .map(|annotation| named(annotation, "key", "valueExpression"))
                 .collect(),
+            mutations: list(spec, "mutations").map(Mutation::new).collect(),
+            reinvoked_if_needed: text(spec, "reinvocationPolicy") == "IfNeeded",
         }
     }
 
@@ -132,6 +146,18 @@ impl Binding {
 
     fn matches(&self, attributes: &Attributes<'_>) -> Result<bool, Status> {
         self.constraints.as_ref().map_or(Ok(true), |constraints| constraints.narrows_to(attributes))
+    }
+}
+
+impl Mutation {
+    fn new(mutation: &Value) -> Self {
+        let null = Value::Null;
+        let source = |name: &str| Expression::new(text(mutation.get(name).unwrap_or(&null), "expression"));
+        if text(mutation, "patchType") == "JSONPatch" {
+            Self::Patch(source("jsonPatch"))
+        } else {
+            Self::Apply(source("applyConfiguration"))
+        }
     }
 }
 

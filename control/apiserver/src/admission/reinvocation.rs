@@ -12,6 +12,7 @@ pub(crate) struct Reinvocation {
     /// Whether a second round is needed.
     pub(super) needed: bool,
     pub(super) webhooks: Invoked,
+    pub(super) policies: Invoked,
 }
 
 /// Of one plugin, those who were asked and want to be asked again.

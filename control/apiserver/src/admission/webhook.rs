@@ -6,13 +6,12 @@ mod review;
 
 use coracle_control_api::cel::{Budget, MATCH_CONDITIONS_COST_MAX};
 use coracle_control_api::decode::FieldValidation;
-use coracle_control_api::kinds;
 use coracle_control_api::patch::{PatchKind, patch};
 use coracle_control_api::status::Status;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::attributes::{Attributes, Invocation, restore};
+use super::attributes::{Attributes, Invocation, restore, row_of};
 use super::expressions::{all_hold, variables};
 use super::matching::is_exempt;
 use super::{Asking, Effects, Request};
@@ -132,14 +131,8 @@ async fn change(
     if operations.is_empty() {
         return Ok(false);
     }
-    let catalog = &request.call.shared.catalog;
-    let (kind, resource) = (&invocation.kind, &invocation.resource);
-    let row = match kinds::find_kind(&kind.group, &kind.version, &kind.name) {
-        Some(row) => row.clone(),
-        None => catalog
-            .find(&resource.group, &resource.version, &resource.name)
-            .ok_or_else(|| Status::internal("the kind of a webhook's patch is not served"))?,
-    };
+    let row =
+        row_of(request, invocation).ok_or_else(|| Status::internal("the kind of a webhook's patch is not served"))?;
     let target = pipeline::target(&row)?;
     let patched = patch(PatchKind::Json, &seen, text, &target, FieldValidation::Ignore);
     let mut patched = patched.map_err(|error| Status::internal(&error.message))?.object;

@@ -116,3 +116,61 @@ async fn a_binding_may_warn_and_a_policy_may_be_lenient() {
     assert_eq!(warnings(&made), [expected]);
     api.config_map("b", json!({})).await.check(422);
 }
+
+async fn mutating(api: &Api, name: &str, spec: &Value) {
+    let path = "/apis/admissionregistration.k8s.io/v1beta1";
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]});
+    let mut policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1beta1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {"matchConstraints": {"resourceRules": [rule]}, "reinvocationPolicy": "Never"},
+    });
+    for (name, value) in spec.as_object().into_iter().flatten() {
+        policy["spec"][name] = value.clone();
+    }
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1beta1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name},
+    });
+    api.post(&format!("{path}/mutatingadmissionpolicies"), policy).await.check(201);
+    api.post(&format!("{path}/mutatingadmissionpolicybindings"), binding).await.check(201);
+}
+
+#[tokio::test]
+async fn a_policy_changes_what_is_written_where_that_is_switched_on() {
+    let off = Api::start().await;
+    off.get("/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicies").await.check(404);
+    let api = Api::with(|config| {
+        config.runtime_config.insert("admissionregistration.k8s.io/v1beta1".to_owned());
+    })
+    .await;
+    let apply =
+        "Object{metadata: Object.metadata{labels: {'team': variables.team}}, data: {'added': object.metadata.name}}";
+    let spec = json!({
+        "variables": [{"name": "team", "expression": "namespaceObject.metadata.name"}],
+        "matchConditions": [{"name": "c", "expression": "object.metadata.name != 'exempt'"}],
+        "mutations": [
+            {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": apply}},
+            {"patchType": "JSONPatch", "jsonPatch": {"expression":
+                "[JSONPatch{op: 'test', path: '/data/added', value: 'a'}, JSONPatch{op: 'add', path: '/data/' + jsonpatch.escapeKey('x.y'), value: object.metadata.labels.team}]"}},
+        ],
+    });
+    mutating(&api, "m", &spec).await;
+    let made = api.config_map("a", json!({"own": "1"})).await.check(201);
+    assert_eq!(made.body["metadata"]["labels"], json!({"team": "default"}));
+    assert_eq!(made.body["data"], json!({"own": "1", "added": "a", "x.y": "default"}));
+    let other = api.config_map("b", json!({"own": "1"})).await.check(201);
+    assert_eq!(other.body["data"], json!({"own": "1", "added": "b"}));
+    let exempt = api.config_map("exempt", json!({"own": "1"})).await.check(201);
+    assert_eq!(exempt.body["data"], json!({"own": "1"}));
+    let broken = json!({"mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{data: {'x': object.nosuch}}"}}]});
+    mutating(&api, "n", &broken).await;
+    let refused = api.config_map("c", json!({})).await.check(403);
+    assert_eq!(refused.body["reason"], "Invalid");
+    assert!(
+        refused.message().ends_with(
+            "denied request: expression 'Object{data: {'x': object.nosuch}}' resulted in error: no such key: nosuch"
+        ),
+        "{}",
+        refused.message()
+    );
+}
