@@ -23,6 +23,7 @@ use crate::workload;
 use crate::writes::Part;
 use plan::{Step, plan};
 use status::{Done, report};
+pub(crate) use strategy::scaled;
 use strategy::{DESIRED, MAX, Set, is_recreating, replicas, room, size, split};
 
 const COMPONENT: &str = "deployment-controller";

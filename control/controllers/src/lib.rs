@@ -22,12 +22,11 @@
 //! kube-rs' `Controller` keeps whole objects, does not wake for deleted ones, and shares a watch only with back-pressure from the
 //! slowest reader. Full rounds over all objects, as simple reconcilers do, cost too much at 150,000 pods.
 
-#![allow(dead_code, reason = "the workload controllers land one by one")]
-
 mod config;
 
 mod events;
 mod hash;
+mod history;
 mod informer;
 mod kind;
 mod meta;
@@ -39,9 +38,15 @@ mod worker;
 mod workload;
 mod writes;
 
+mod cron_job;
+mod daemon_set;
 mod deployment;
+mod disruption;
+mod endpoints;
 mod event_expiry;
+mod finished_jobs;
 mod flow_schema_status;
+mod job;
 mod namespace;
 mod node_lifecycle;
 mod owner_garbage;
@@ -52,6 +57,8 @@ mod resource_quota;
 mod role_aggregation;
 mod root_ca;
 mod service_account;
+mod stateful_set;
+mod taint_eviction;
 mod token_secret;
 mod volume_protection;
 
@@ -108,6 +115,14 @@ impl Controllers {
         volume_protection::start(&context, &mut tasks, &stopped);
         event_expiry::start(&context, &mut tasks, &stopped);
         deployment::start(&context, &mut tasks, &stopped);
+        endpoints::start(&context, &mut tasks, &stopped);
+        stateful_set::start(&context, &mut tasks, &stopped);
+        daemon_set::start(&context, &mut tasks, &stopped);
+        job::start(&context, &mut tasks, &stopped);
+        cron_job::start(&context, &mut tasks, &stopped);
+        finished_jobs::start(&context, &mut tasks, &stopped);
+        disruption::start(&context, &mut tasks, &stopped);
+        taint_eviction::start(&context, &mut tasks, &stopped);
         replica_set::start(&context, &mut tasks, &stopped);
         context.observed.watch_all(&context.requests.client(), &mut tasks, &stopped);
         Self { tasks, stop }

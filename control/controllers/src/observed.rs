@@ -21,7 +21,9 @@ use crate::informer::{Cache, Kept};
 use crate::kind::Kind;
 use crate::meta::Meta;
 
-pub(crate) use pod::{Labels, Phase, Pod};
+#[cfg(test)]
+pub(crate) use pod::ContainerEnd;
+pub(crate) use pod::{JOB_FINALIZER, Labels, Phase, Pod};
 pub(crate) use whole::{Whole, WholeKind, Wholes, resource_of};
 
 /// Selects the Secrets that hold tokens of service accounts.
@@ -33,6 +35,8 @@ pub(crate) const ACCOUNT_UID: &str = "kubernetes.io/service-account.uid";
 
 /// Where hosts renew their leases.
 pub(crate) const LEASE_NAMESPACE: &str = "kube-node-lease";
+
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// A Namespace.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,9 @@ pub(crate) struct Namespace {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) meta: Meta,
+    pub(crate) labels: Labels,
+    /// The zone that its labels name.
+    pub(crate) zone: Option<Box<str>>,
     pub(crate) unschedulable: bool,
     pub(crate) taints: Vec<api::Taint>,
     pub(crate) conditions: Vec<api::NodeCondition>,
@@ -218,6 +225,8 @@ impl Node {
         let spec = node.spec.as_ref();
         Self {
             meta: Meta::from_api(&unversioned(&node.metadata)),
+            zone: node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE)).map(|zone| zone.as_str().into()),
+            labels: Labels::new(node.metadata.labels.as_ref()),
             unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
             taints: spec.and_then(|spec| spec.taints.clone()).unwrap_or_default(),
             conditions: node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default(),

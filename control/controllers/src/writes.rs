@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Context;
-use crate::informer::{Kept, revision_of};
+use crate::informer::revision_of;
 use crate::meta::Meta;
 use crate::observed::{Pod, Whole, WholeKind, resource_of};
 use crate::requests::{Deletion, FIELD_MANAGER, RequestError};
@@ -203,11 +203,6 @@ pub(crate) fn adoption<K: WholeKind>(owner: &Whole<K>) -> Value {
 /// The patch that takes an owner reference away.
 pub(crate) fn release(uid: &str) -> Value {
     json!({"metadata": {"ownerReferences": [{"$patch": "delete", "uid": uid}]}})
-}
-
-/// Whether two objects are the same one.
-pub(crate) fn is_same(one: &impl Kept, other: &impl Kept) -> bool {
-    one.meta().uid == other.meta().uid
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@ mod controllers {
 
     mod deployments;
     mod garbage;
+    mod jobs;
     mod namespaces;
     mod nodes;
     mod quotas;
     mod replicas;
     mod roles;
+    mod services;
+    mod sets;
 }

@@ -124,7 +124,9 @@ fn scale(deployment: &Deployment, new: Option<&Set>, old: &[Set]) -> Option<Step
         return None;
     }
     let sized = proportions(deployment, active);
-    sized.into_iter().find_map(|(set, to)| scale_to(deployment, &set, to))
+    // Who shrinks goes first, so that there are never too many in between.
+    let (shrinking, growing): (Vec<_>, Vec<_>) = sized.into_iter().partition(|(set, to)| *to < size(set));
+    shrinking.into_iter().chain(growing).find_map(|(set, to)| scale_to(deployment, &set, to))
 }
 
 fn is_saturated(deployment: &Deployment, new: &Set) -> bool {

@@ -12,6 +12,7 @@ use crate::meta::Meta;
 
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+const INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
 /// The finalizer of a pod whose end its Job has not counted yet.
 pub(crate) const JOB_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 
@@ -53,6 +54,8 @@ pub(crate) struct Pod {
     pub(crate) labels: Labels,
     /// `spec.nodeName`, when bound.
     pub(crate) node_name: Option<Arc<str>>,
+    /// The only node that a pod that is not bound may run on.
+    pub(crate) target_node: Option<Arc<str>>,
     pub(crate) phase: Phase,
     /// Succeeded or Failed.
     pub(crate) finished: bool,
@@ -62,6 +65,8 @@ pub(crate) struct Pod {
     pub(crate) claims: Box<[Arc<str>]>,
     /// The most restarts that one of its containers has seen.
     pub(crate) restarts: i32,
+    /// The restarts of all its containers together.
+    pub(crate) restarts_sum: i32,
     pub(crate) deletion_cost: i32,
     pub(crate) deletion_time: Option<Timestamp>,
     pub(crate) started: Option<Timestamp>,
@@ -75,6 +80,8 @@ pub(crate) struct Pod {
     /// Of a pod of a Job: whether its end has not been counted yet.
     pub(crate) job_tracked: bool,
     pub(crate) completion_index: Option<u32>,
+    /// How often its index failed before it.
+    pub(crate) index_failures: u32,
     /// The containers that have ended, init containers included.
     pub(crate) ends: Box<[ContainerEnd]>,
 }
@@ -134,11 +141,13 @@ impl Pod {
             meta: Meta::from_api(&unversioned(&pod.metadata)),
             labels: Labels::new(pod.metadata.labels.as_ref()),
             node_name: node_name.filter(|name| !name.is_empty()).map(Arc::from),
+            target_node: spec.filter(|_| node_name.is_none_or(str::is_empty)).and_then(target_node),
             phase,
             finished: matches!(phase, Phase::Succeeded | Phase::Failed),
             ready_since: ready.map(|ready| ready.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0)),
             claims: claims_of(pod),
             restarts: statuses(status).map(|container| container.restart_count).max().unwrap_or(0),
+            restarts_sum: statuses(status).map(|container| container.restart_count).fold(0, i32::saturating_add),
             deletion_cost: annotation(DELETION_COST).and_then(|cost| cost.parse().ok()).unwrap_or(0),
             deletion_time: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
             started: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
@@ -149,8 +158,14 @@ impl Pod {
             conditions: met.by_ref().map(|condition| condition.type_.as_str().into()).collect(),
             job_tracked: finalizers.into_iter().any(|finalizer| finalizer == JOB_FINALIZER),
             completion_index: annotation(COMPLETION_INDEX).and_then(|index| index.parse().ok()),
+            index_failures: annotation(INDEX_FAILURES).and_then(|count| count.parse().ok()).unwrap_or(0),
             ends: statuses(status).filter_map(ContainerEnd::of).collect(),
         }
+    }
+
+    /// Where it is, or where it will be when it is bound.
+    pub(crate) fn destination(&self) -> Option<&Arc<str>> {
+        self.node_name.as_ref().or(self.target_node.as_ref())
     }
 
     /// Whether it has not ended and is not being deleted.
@@ -199,6 +214,16 @@ impl ContainerEnd {
             finished: ended.finished_at.as_ref().map(|time| time.0),
         })
     }
+}
+
+/// The node that the required affinity names alone: how the pods of a DaemonSet find their nodes.
+fn target_node(spec: &api::PodSpec) -> Option<Arc<str>> {
+    let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
+    let required = affinity.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let [term] = required.node_selector_terms.as_slice() else { return None };
+    let [field] = term.match_fields.as_deref()? else { return None };
+    let [name] = field.values.as_deref()? else { return None };
+    (field.key == "metadata.name" && field.operator == "In").then(|| Arc::from(name.as_str()))
 }
 
 fn statuses(status: Option<&api::PodStatus>) -> impl Iterator<Item = &api::ContainerStatus> {

@@ -2,7 +2,11 @@
 //!
 //! Complaints are those of the Go library that upstream uses, since the API server shows them.
 
+mod next;
+
 use std::fmt;
+
+pub use next::time_zone;
 
 /// When something is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
