@@ -162,6 +162,10 @@ impl Program {
         &self.source
     }
 
+    pub(crate) fn expression(&self) -> &Expression {
+        &self.expression
+    }
+
     /// Whether the expression speaks of a variable of this name.
     #[must_use]
     pub fn mentions(&self, variable: &str) -> bool {

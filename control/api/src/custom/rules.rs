@@ -4,6 +4,7 @@
 //! where there is a value to compare with: in fields, in maps, and in lists whose items have keys. All rules together
 //! have one budget for an object; a rule that is broken as it was before does not stop an update.
 
+mod cost;
 mod definition;
 mod values;
 
@@ -15,6 +16,7 @@ use crate::cel::{self, Budget, COST_MAX, CompileError, EvaluateError, Program, V
 use crate::kinds::fields::Fields;
 use crate::status::{FieldError, FieldPath};
 
+pub(crate) use cost::validate_costs;
 pub(crate) use definition::validate_rules;
 
 /// Bytes of a message that an expression makes.

@@ -143,3 +143,32 @@ fn paths_find_what_they_name() {
         assert_eq!(JsonPath::parse(path).first(&object).cloned(), found, "{path}");
     }
 }
+
+#[test]
+fn rules_that_could_be_too_expensive_are_refused() {
+    let kind = crate::kinds::find(GROUP, "v1", PLURAL).unwrap();
+    let refused = |spec: Value| {
+        let mut definition = definition();
+        kind.default(&mut definition);
+        definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = spec;
+        texts(&kind.behaviour.validate_create(&definition))
+    };
+    let items = |bound: Option<u64>, rule: &str| {
+        let mut names = json!({"type": "array", "items": {"type": "string", "maxLength": 100}});
+        if let Some(bound) = bound {
+            names["maxItems"] = json!(bound);
+        }
+        json!({
+            "type": "object", "x-kubernetes-validations": [{"rule": rule}],
+            "properties": {"teeth": {"type": "integer"}, "name": {"type": "string"}, "names": names},
+        })
+    };
+    let square = "self.names.all(a, self.names.all(b, a == b || a != b))";
+    assert_eq!(refused(items(Some(100), square)), Vec::<String>::new());
+    assert_eq!(refused(items(Some(100), "self.names.all(a, a.matches('^[a-z]+$'))")), Vec::<String>::new());
+    let errors = refused(items(None, square));
+    let at = "spec.validation.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule";
+    let text = "Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)";
+    assert_eq!(errors[0], format!("{at}: {text}"));
+    assert!(errors[1].contains("estimated rule cost total for entire OpenAPIv3 schema exceeds budget"), "{errors:?}");
+}

@@ -1,5 +1,5 @@
-//! Who else is asked before an object is written: webhooks, and policies in CEL. Here they are objects only: expressions
-//! are not compiled.
+//! Who else is asked before an object is written: webhooks, and policies in CEL. Here they are objects only; what
+//! they do is done by the API server's admission.
 
 mod mutating;
 
@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cel::Program;
 use crate::kind::{Behaviour, Column, Kind, PART_VERBS, Part};
 use crate::kinds::fields::{self, Fields};
 use crate::kinds::validation::{dns_subdomain, labels, one_of_if_set};
@@ -144,6 +145,30 @@ fn default_match(object: &mut Value) {
     fields::set_default(object, "objectSelector", json!({}));
 }
 
+/// Complains about an expression that cannot be read.
+fn expression(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &str) {
+    if let Err(error) = Program::compile(source) {
+        errors.push(FieldError::invalid(path, source, format!("compilation failed: {error}")));
+    }
+}
+
+/// Named expressions: match conditions, and the variables of a policy.
+fn named_expressions(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, list: &[Value]) {
+    let mut seen = BTreeSet::new();
+    for (index, given) in list.iter().enumerate() {
+        let path = path.index(index);
+        match given.text("expression") {
+            source if source.trim().is_empty() => errors.push(FieldError::required(path.child("expression"), "")),
+            source => expression(errors, &path.child("expression"), source),
+        }
+        match given.text("name") {
+            "" => errors.push(FieldError::required(path.child("name"), "")),
+            name if !seen.insert(name) => errors.push(FieldError::duplicate(path.child("name"), name)),
+            _ => {}
+        }
+    }
+}
+
 fn default_scope(object: &mut Value, rules: &str) {
     for rule in fields::items_mut(object, rules) {
         fields::set_default(rule, "scope", "*");
@@ -183,6 +208,7 @@ fn webhook(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, webhook: &Value, 
     for selector in ["namespaceSelector", "objectSelector"] {
         labels::selector(errors, &path.child(selector), webhook.child(selector));
     }
+    named_expressions(errors, &path.child("matchConditions"), webhook.list("matchConditions"));
     client(errors, &path.child("clientConfig"), webhook.child("clientConfig").unwrap_or(&Value::Null));
     let versions = webhook.texts("admissionReviewVersions");
     let at = path.child("admissionReviewVersions");
@@ -290,11 +316,26 @@ impl Behaviour for Policy {
                 errors.push(FieldError::required(path.child(field), detail));
             }
         }
+        named_expressions(&mut errors, &path.child("matchConditions"), spec.list("matchConditions"));
+        named_expressions(&mut errors, &path.child("variables"), spec.list("variables"));
+        let list = path.child("validations");
         for (index, validation) in validations.iter().enumerate() {
-            if validation.text("expression").trim().is_empty() {
-                let path = path.child("validations");
-                errors.push(FieldError::required(path.index(index).child("expression"), "expression is not specified"));
+            let path = list.index(index);
+            match validation.text("expression") {
+                source if source.trim().is_empty() => {
+                    errors.push(FieldError::required(path.child("expression"), "expression is not specified"));
+                }
+                source => expression(&mut errors, &path.child("expression"), source),
             }
+            match validation.text("messageExpression") {
+                source if source.trim().is_empty() => {}
+                source => expression(&mut errors, &path.child("messageExpression"), source),
+            }
+        }
+        let list = path.child("auditAnnotations");
+        for (index, annotation) in spec.list("auditAnnotations").iter().enumerate() {
+            let path = list.index(index);
+            expression(&mut errors, &path.child("valueExpression"), annotation.text("valueExpression"));
         }
         errors
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::custom::rules::validate_rules;
+use crate::custom::rules::{validate_costs, validate_rules};
 use crate::kinds::fields::Fields;
 use crate::schema::Schema;
 use crate::schema::structural::{Correlation, Structural, is_pattern};
@@ -39,6 +39,9 @@ pub(super) fn validate_schema(schema: &Value, path: &FieldPath<'_>, out: &mut Ve
                 validate_rules(schema, path, &mut errors);
             }
         });
+    }
+    if errors.is_empty() {
+        validate_costs(schema, path, &mut errors);
     }
     out.append(&mut errors);
 }
