@@ -5,8 +5,9 @@ use std::sync::{Arc, RwLock};
 
 /// The agents that can be reached, by the name of their node.
 ///
-/// An agent is a service with the kubelet's paths: `/containerLogs/{namespace}/{pod}/{container}` and
-/// `/podProxy/{namespace}/{pod}/{port}/{path}`. In one process it is the agent's own router; over the network it is a
+/// An agent is a service with the kubelet's paths: `/containerLogs/{namespace}/{pod}/{container}`,
+/// `/podProxy/{namespace}/{pod}/{port}/{path}`, and those of [`coracle_control_api::remote_command`], which are streamed in
+/// both directions at the same time. In one process it is the agent's own router; over the network it is a
 /// router that forwards through the host's link. Clones share one registry.
 #[derive(Debug, Clone, Default)]
 pub struct HostLinks {

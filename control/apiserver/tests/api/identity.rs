@@ -41,7 +41,7 @@ async fn a_start_puts_right_what_was_spoilt() {
     assert_eq!(api.store.revision(), revision, "what is right is not written again");
 }
 
-fn pod(extra: Value) -> Value {
+fn pod(extra: &Value) -> Value {
     let mut pod = json!({
         "metadata": {"generateName": "p", "annotations": {}},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
@@ -57,18 +57,18 @@ fn pod(extra: Value) -> Value {
 async fn a_pod_finds_its_token_where_programs_look_for_it() {
     let api = Api::with(|_| {}).await;
     let path = "/api/v1/namespaces/default/pods";
-    let made = api.post(path, pod(json!({}))).await.check(201).body;
+    let made = api.post(path, pod(&json!({}))).await.check(201).body;
     let mount = &made["spec"]["containers"][0]["volumeMounts"][0];
     assert_eq!(mount["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
     let sources = &made["spec"]["volumes"][0]["projected"]["sources"];
     assert_eq!(sources[0]["serviceAccountToken"], json!({"expirationSeconds": 3607, "path": "token"}));
     assert_eq!(sources.as_array().unwrap().len(), 3);
-    let made = api.post(path, pod(json!({"/spec/automountServiceAccountToken": false}))).await.check(201).body;
+    let made = api.post(path, pod(&json!({"/spec/automountServiceAccountToken": false}))).await.check(201).body;
     assert_eq!(made["spec"]["volumes"], Value::Null);
     let mirror = json!({
         "/metadata/annotations": {"kubernetes.io/config.mirror": "x"}, "/spec/serviceAccountName": "default",
     });
-    let answer = api.post(path, pod(mirror)).await.check(403);
+    let answer = api.post(path, pod(&mirror)).await.check(403);
     assert!(answer.message().ends_with("a mirror pod may not reference service accounts"), "{}", answer.message());
 }
 
@@ -81,7 +81,7 @@ async fn an_account_may_limit_the_secrets_of_its_pods() {
     });
     api.post("/api/v1/namespaces/default/serviceaccounts", account).await.check(201);
     let with = |secret: &str| {
-        pod(json!({
+        pod(&json!({
             "/spec/serviceAccountName": "strict",
             "/spec/volumes": [{"name": "v", "secret": {"secretName": secret}}],
         }))
