@@ -51,9 +51,18 @@ const PURE: &[&str] = &[
     "control/scheduler/src/resources",
     "control/scheduler/src/snapshot",
     "host/agent/src/life",
+    "control/controllers/src/cron_job/plan",
+    "control/controllers/src/daemon_set/nodes",
+    "control/controllers/src/daemon_set/plan",
+    "control/controllers/src/deployment/",
+    "control/controllers/src/disruption/plan",
+    "control/controllers/src/endpoints/",
+    "control/controllers/src/job/",
     "control/controllers/src/node_lifecycle/plan",
     "control/controllers/src/owner_garbage/graph",
     "control/controllers/src/owner_garbage/plan",
+    "control/controllers/src/replica_set/plan",
+    "control/controllers/src/stateful_set/plan",
 ];
 
 /// What pure code does not say.
