@@ -1,9 +1,11 @@
 //! Pod: containers that share a network address, volumes and a fate.
 //!
-//! In reading order: `defaults` (what a client may leave out), `prepare` (what the server decides), `quality` (the
-//! quality-of-service class), `validate` and its parts (what is refused), `update` (what may change), `status` (what a
-//! host may report), `warnings`, `columns` (how a table shows it) and `binding`.
+//! In reading order: `defaults` (what a client may leave out), `prepare` (what the server decides), `app_armor`
+//! (profiles named by annotation), `quality` (the quality-of-service class), `validate` and its parts (what is refused),
+//! `update` (what may change), `status` (what a host may report), `warnings`, `columns` (how a table shows it) and
+//! `binding`.
 
+mod app_armor;
 pub mod binding;
 mod columns;
 mod defaults;

@@ -1,6 +1,6 @@
 //! What is refused in a volume, and what may change in it.
 
-mod source;
+pub(in crate::kinds) mod source;
 
 use serde_json::Value;
 

@@ -31,6 +31,7 @@ pub(super) fn create(pod: &mut Value) {
     }
     fields::set(pod, "status", status);
     merge_label_keys(pod);
+    super::app_armor::fill_in(pod);
 }
 
 /// An update of one part of a pod.

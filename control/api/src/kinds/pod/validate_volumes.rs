@@ -7,9 +7,11 @@ use serde_json::Value;
 use super::validate::Owner;
 use super::{validate_environment, validate_projected};
 use crate::kinds::fields::Fields;
+use crate::kinds::persistent_volume::validate::source as storage;
+use crate::kinds::persistent_volume_claim::validate as claim;
 use crate::kinds::validation::names::NameRule;
 use crate::kinds::validation::resources::amount;
-use crate::kinds::validation::{dns_label, one_of_if_set};
+use crate::kinds::validation::{dns_label, dns_subdomain, labels, one_of_if_set};
 use crate::names;
 use crate::quantity::Quantity;
 use crate::status::{FieldError, FieldPath};
@@ -33,10 +35,10 @@ const SOURCES: &[(&str, &str, &[&str])] = &[
     ("glusterfs", "glusterfs", &["endpoints", "path"]),
     ("flocker", "flocker", &[]),
     ("persistentVolumeClaim", "persistentVolumeClaim", &["claimName"]),
-    ("rbd", "rbd", &["image"]),
+    ("rbd", "rbd", &[]),
     ("cinder", "cinder", &["volumeID"]),
     ("cephfs", "cephFS", &[]),
-    ("quobyte", "quobyte", &["registry", "volume"]),
+    ("quobyte", "quobyte", &[]),
     ("downwardAPI", "downwarAPI", &[]),
     ("fc", "fc", &[]),
     ("flexVolume", "flexVolume", &["driver"]),
@@ -46,10 +48,10 @@ const SOURCES: &[(&str, &str, &[&str])] = &[
     ("photonPersistentDisk", "photonPersistentDisk", &["pdID"]),
     ("portworxVolume", "portworxVolume", &["volumeID"]),
     ("azureDisk", "azureDisk", &["diskName", "diskURI"]),
-    ("storageos", "storageos", &["volumeName"]),
+    ("storageos", "storageos", &[]),
     ("projected", "projected", &[]),
     ("scaleIO", "scaleIO", &["gateway", "system", "volumeName"]),
-    ("csi", "csi", &["driver"]),
+    ("csi", "csi", &[]),
     ("ephemeral", "ephemeral", &[]),
     ("image", "image", &["reference"]),
 ];
@@ -166,15 +168,30 @@ fn one_source(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str, s
                 errors.push(FieldError::invalid(path.child("partition"), partition, names::out_of_range(1, 255)));
             }
         }
-        "rbd" | "cephfs" if source.list("monitors").is_empty() => {
-            errors.push(FieldError::required(path.child("monitors"), ""));
+        "rbd" | "cephfs" => {
+            if source.list("monitors").is_empty() {
+                errors.push(FieldError::required(path.child("monitors"), ""));
+            }
+            if field == "rbd" && source.text("image").is_empty() {
+                errors.push(FieldError::required(path.child("image"), ""));
+            }
         }
         "ephemeral" => claim_template(errors, path, source),
         "image" => {
             let policy = source.text_if_set("pullPolicy").filter(|policy| !policy.is_empty());
             one_of_if_set(errors, &path.child("pullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
         }
-        "iscsi" | "fc" | "flocker" => block_device(errors, path, field, source),
+        "iscsi" => iscsi(errors, path, source),
+        "fc" => storage::fibre_channel(errors, path, source),
+        "flocker" => storage::flocker(errors, path, source),
+        "quobyte" => storage::quobyte(errors, path, source),
+        "flexVolume" => storage::flex_options(errors, &path.child("options"), source),
+        "azureDisk" => storage::azure_disk(errors, path, source),
+        "storageos" => storage::storage_os(errors, path, source, &["name"]),
+        "cinder" if source.child("secretRef").is_some_and(|secret| secret.text("name").is_empty()) => {
+            errors.push(FieldError::required(path.child("secretRef.name"), ""));
+        }
+        "csi" => csi(errors, path, source),
         _ => {}
     }
 }
@@ -190,53 +207,56 @@ fn host_path(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value)
     one_of_if_set(errors, &path.child("type"), source.text_if_set("type"), TYPES);
 }
 
-fn block_device(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, field: &str, source: &Value) {
-    let lun = source.int("lun");
-    if let Some(lun) = lun.filter(|lun| !(0..=255).contains(lun)) {
+fn iscsi(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+    let name = source.text("iqn");
+    if !name.is_empty() {
+        iscsi_name(errors, &path.child("iqn"), name);
+    }
+    if let Some(lun) = source.int("lun").filter(|lun| !(0..=255).contains(lun)) {
         errors.push(FieldError::invalid(path.child("lun"), lun, names::out_of_range(0, 255)));
     }
-    match field {
-        "fc" => {
-            let (wide, ids) = (source.texts("targetWWNs"), source.texts("wwids"));
-            let wide_path = path.child("targetWWNs");
-            if wide.is_empty() && ids.is_empty() {
-                let detail = "must specify either targetWWNs or wwids, but not both";
-                errors.push(FieldError::required(wide_path, detail));
-            }
-            if !wide.is_empty() && !ids.is_empty() {
-                let detail = "targetWWNs and wwids can not be specified simultaneously";
-                errors.push(FieldError::invalid(wide_path, serde_json::json!(wide), detail));
-            }
-            if !wide.is_empty() && lun.is_none() {
-                errors.push(FieldError::required(path.child("lun"), "lun is required if targetWWNs is specified"));
-            }
-        }
-        "flocker" => {
-            let (name, id) = (source.text("datasetName"), source.text("datasetUUID"));
-            if name.is_empty() && id.is_empty() {
-                errors.push(FieldError::required(path, "one of datasetName and datasetUUID is required"));
-            }
-            if !name.is_empty() && !id.is_empty() {
-                let detail = "datasetName and datasetUUID can not be specified simultaneously";
-                errors.push(FieldError::invalid(path, "resource", detail));
-            }
-            if name.contains('/') {
-                errors.push(FieldError::invalid(path.child("datasetName"), name, "must not contain '/'"));
-            }
-        }
-        _ => {
-            let chap = source.is_true("chapAuthDiscovery") || source.is_true("chapAuthSession");
-            if chap && !source.has("secretRef") {
-                errors.push(FieldError::required(path.child("secretRef"), ""));
-            }
-            let name = source.text("iqn");
-            if !name.is_empty() && !["iqn", "eui", "naa"].iter().any(|prefix| name.starts_with(prefix)) {
-                let detail = "must be valid format starting with iqn, eui, or naa";
-                errors.push(FieldError::invalid(path.child("iqn"), name, detail));
-            }
-        }
+    let chap = source.is_true("chapAuthDiscovery") || source.is_true("chapAuthSession");
+    if chap && !source.has("secretRef") {
+        errors.push(FieldError::required(path.child("secretRef"), ""));
+    }
+    if let Some(initiator) = source.text_if_set("initiatorName") {
+        iscsi_name(errors, &path.child("initiatorname"), initiator);
     }
 }
+
+fn iscsi_name(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str) {
+    if !["iqn", "eui", "naa"].iter().any(|prefix| name.starts_with(prefix)) {
+        errors.push(FieldError::invalid(path, name, "must be valid format starting with iqn, eui, or naa"));
+    } else if !storage::is_iscsi_name(name) {
+        errors.push(FieldError::invalid(path, name, "must be valid format"));
+    }
+}
+
+fn csi(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+    crate::kinds::storage::driver_name(errors, &path.child("driver"), source.text("driver"));
+    let Some(secret) = source.child("nodePublishSecretRef") else { return };
+    match secret.text("name") {
+        "" => errors.push(FieldError::required(path.child("nodePublishSecretRef.name"), "")),
+        name => dns_subdomain(errors, &path.child("name"), name),
+    }
+}
+
+/// What the metadata of a claim template may not say, as upstream's program calls it.
+const NOT_IN_TEMPLATES: &[(&str, &str)] = &[
+    ("name", "Name"),
+    ("generateName", "GenerateName"),
+    ("namespace", "Namespace"),
+    ("selfLink", "SelfLink"),
+    ("uid", "UID"),
+    ("resourceVersion", "ResourceVersion"),
+    ("generation", "Generation"),
+    ("creationTimestamp", "CreationTimestamp"),
+    ("deletionTimestamp", "DeletionTimestamp"),
+    ("deletionGracePeriodSeconds", "DeletionGracePeriodSeconds"),
+    ("ownerReferences", "OwnerReferences"),
+    ("finalizers", "Finalizers"),
+    ("managedFields", "ManagedFields"),
+];
 
 /// The claim that is made for a volume with the pod.
 fn claim_template(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
@@ -245,15 +265,20 @@ fn claim_template(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &V
         errors.push(FieldError::required(path, ""));
         return;
     };
-    let path = path.child("spec");
     let null = Value::Null;
-    let spec = template.child("spec").unwrap_or(&null);
-    if spec.list("accessModes").is_empty() {
-        errors.push(FieldError::required(path.child("accessModes"), "at least 1 access mode is required"));
+    let metadata = template.child("metadata").unwrap_or(&null);
+    let meta_path = path.child("metadata");
+    labels::annotations(errors, &meta_path.child("annotations"), metadata.map("annotations"));
+    labels::labels(errors, &meta_path.child("labels"), metadata.map("labels"));
+    for (field, shown) in NOT_IN_TEMPLATES {
+        if metadata
+            .child(field)
+            .is_some_and(|value| *value != "" && *value != 0 && value.as_array().is_none_or(|items| !items.is_empty()))
+        {
+            errors.push(FieldError::forbidden(meta_path.child(shown), "cannot be set for an ephemeral volume"));
+        }
     }
-    if spec.at(&["resources", "requests", "storage"]).is_none() {
-        errors.push(FieldError::required(path.child("resources").key("storage"), ""));
-    }
+    claim::spec(errors, &path.child("spec"), template.child("spec").unwrap_or(&null));
 }
 
 /// `items` of a source: which key becomes which file.

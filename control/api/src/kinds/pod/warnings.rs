@@ -1,11 +1,16 @@
 //! What is allowed in a pod and yet is probably not meant.
 
+mod overlaps;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::app_armor;
 use crate::go_text;
 use crate::kinds::fields::{Fields, text_entries};
+use crate::kinds::persistent_volume_claim::fraction_warning;
+use crate::kinds::validation::addresses::ip_warning;
 use crate::kinds::validation::resources::amount_of;
 use crate::names;
 use crate::status::FieldPath;
@@ -45,11 +50,19 @@ const OLD_VOLUMES: &[(&str, &str, &str)] = &[
     ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
+const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_OF_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
 /// Warnings about a new pod. Updates of pods give none: programs make them.
 pub(super) fn of_new_pod(pod: &Value) -> Vec<String> {
     let null = Value::Null;
     let (metadata, spec) = (pod.child("metadata").unwrap_or(&null), pod.child("spec").unwrap_or(&null));
     let mut warnings = Vec::new();
+    let annotations = FieldPath::root("metadata");
+    let annotations = annotations.child("annotations");
+    for key in app_armor::annotations_behind_fields(metadata, spec) {
+        warnings.push(old_app_armor(&annotations, &key));
+    }
     let complaints = names::dns_label(metadata.text("name"));
     if !complaints.is_empty() {
         warnings.push(format!(
@@ -67,12 +80,23 @@ pub(super) fn of_spec(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata
     node_labels(warnings, &spec_path, spec);
     annotations(warnings, &meta_path.child("annotations"), metadata);
     volumes(warnings, &spec_path.child("volumes"), spec.list("volumes"));
+    overlaps::of_volumes(warnings, spec.list("volumes"));
     duplicates(warnings, &spec_path, spec);
     for resource in ["memory", "ephemeral-storage"] {
         fraction(warnings, &spec_path.child("overhead"), spec.child("overhead"), resource);
     }
-    seccomp(warnings, &meta_path.child("annotations"), metadata, spec);
+    let annotation_path = meta_path.child("annotations");
+    let annotations = metadata.child("annotations").unwrap_or(&Value::Null);
+    seccomp(warnings, &annotation_path, annotations, spec, SECCOMP_OF_POD);
+    let is_template = !path.to_string().is_empty();
+    let has_app_armor = |object: &Value| object.at(&["securityContext", "appArmorProfile"]).is_some();
     for (list, index, container) in super::containers(spec) {
+        let name = container.text("name");
+        seccomp(warnings, &annotation_path, annotations, container, &format!("{SECCOMP_OF_CONTAINER}{name}"));
+        let key = format!("{}{name}", app_armor::ANNOTATION);
+        if is_template && annotations.has(&key) && !has_app_armor(spec) && !has_app_armor(container) {
+            warnings.push(old_app_armor(&annotation_path, &key));
+        }
         let path = spec_path.child(list);
         self::container(warnings, &path.index(index), container);
     }
@@ -85,6 +109,20 @@ pub(super) fn of_spec(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata
         if let Some(affinity) = spec.at(&["affinity", kind]) {
             affinity_selectors(warnings, &spec_path.child("affinity").child(kind), affinity);
         }
+    }
+    addresses(warnings, &spec_path, spec);
+}
+
+/// Addresses that are written strangely.
+fn addresses(warnings: &mut Vec<String>, path: &FieldPath<'_>, spec: &Value) {
+    let servers = path.child("dnsConfig.nameservers");
+    let given = spec.child("dnsConfig").map(|config| config.texts("nameservers")).unwrap_or_default();
+    for (index, server) in given.into_iter().enumerate() {
+        warnings.extend(ip_warning(&servers.index(index), server));
+    }
+    let aliases = path.child("hostAliases");
+    for (index, alias) in spec.list("hostAliases").iter().enumerate() {
+        warnings.extend(ip_warning(&aliases.index(index).child("ip"), alias.text("ip")));
     }
 }
 
@@ -163,23 +201,24 @@ fn annotations(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata: &Valu
     }
 }
 
-fn seccomp(warnings: &mut Vec<String>, path: &FieldPath<'_>, metadata: &Value, spec: &Value) {
-    let Some(annotations) = metadata.child("annotations") else { return };
-    let mut check = |object: &Value, key: &str| {
-        if annotations.has(key) && object.at(&["securityContext", "seccompProfile"]).is_none() {
-            let field = path.key(key);
-            warnings.push(format!("{field}: non-functional in v1.27+; use the \"seccompProfile\" field instead"));
-        }
-    };
-    check(spec, "seccomp.security.alpha.kubernetes.io/pod");
-    for (_, _, container) in super::containers(spec) {
-        let key = format!("container.seccomp.security.alpha.kubernetes.io/{}", container.text("name"));
-        check(container, &key);
+/// A profile that only an annotation names.
+fn seccomp(warnings: &mut Vec<String>, path: &FieldPath<'_>, annotations: &Value, object: &Value, key: &str) {
+    if annotations.has(key) && object.at(&["securityContext", "seccompProfile"]).is_none() {
+        let field = path.key(key);
+        warnings.push(format!("{field}: non-functional in v1.27+; use the \"seccompProfile\" field instead"));
     }
+}
+
+fn old_app_armor(path: &FieldPath<'_>, key: &str) -> String {
+    format!("{}: deprecated since v1.30; use the \"appArmorProfile\" field instead", path.key(key))
 }
 
 fn volumes(warnings: &mut Vec<String>, path: &FieldPath<'_>, volumes: &[Value]) {
     for (index, volume) in volumes.iter().enumerate() {
+        if let Some(claim) = volume.at(&["ephemeral", "volumeClaimTemplate"]) {
+            let place = format!("{}.ephemeral.volumeClaimTemplate.", path.index(index));
+            warnings.extend(fraction_warning(&place, claim));
+        }
         for (source, shown, advice) in OLD_VOLUMES {
             if volume.has(source) {
                 warnings.push(format!("{}: {advice}", path.index(index).child(shown)));
@@ -259,13 +298,23 @@ fn ports(warnings: &mut Vec<String>, path: &FieldPath<'_>, spec: &Value) {
         let path = path.child(list);
         let path = path.index(index);
         let path = path.child("ports");
-        for (index, port) in container.list("ports").iter().enumerate() {
+        for (index, given) in container.list("ports").iter().enumerate() {
             let port = Port {
                 field: path.index(index).to_string(),
-                address: port.text("hostIP").to_owned(),
-                host: port.int("hostPort").unwrap_or(0),
-                own: (port.int("containerPort").unwrap_or(0), port.text("protocol").to_owned()),
+                address: given.text("hostIP").to_owned(),
+                host: given.int("hostPort").unwrap_or(0),
+                own: (given.int("containerPort").unwrap_or(0), given.text("protocol").to_owned()),
             };
+            if !port.address.is_empty() && port.host == 0 {
+                let shown = format!(
+                    "{{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{}}}",
+                    given.text("name"),
+                    port.own.0,
+                    port.own.1,
+                    port.address
+                );
+                warnings.push(format!("{}: hostIP set without hostPort: {shown}", port.field));
+            }
             for other in seen.iter().filter(|other| other.own == port.own) {
                 if let Some(relation) = relation(&port, other) {
                     warnings.push(format!("{}: {relation} port definition with {}", port.field, other.field));

@@ -656,3 +656,104 @@ fn the_pull_policy_follows_the_tag() {
         assert_eq!(pod["spec"]["containers"][0]["imagePullPolicy"], want, "{image}");
     }
 }
+
+#[test]
+fn volumes_of_old_are_refused_in_upstreams_words() {
+    let volume = |source: Value| {
+        let mut volume = json!({ "name": "v" });
+        crate::patch::merge::merge(&mut volume, &source);
+        pod(json!({ "volumes": [volume] }))
+    };
+    const PLACE: &str = "spec.volumes[0]";
+    for (source, want) in [
+        (json!({ "rbd": {} }), vec![".rbd.monitors: Required value", ".rbd.image: Required value"]),
+        (
+            json!({ "quobyte": { "registry": "host", "volume": "v" } }),
+            vec![
+                ".quobyte.registry: Invalid value: \"host\": must be a host:port pair or multiple pairs separated by commas",
+            ],
+        ),
+        (json!({ "quobyte": { "registry": "host:1,[::1]:2", "volume": "v" } }), vec![]),
+        (
+            json!({ "iscsi": { "targetPortal": "p", "iqn": "iqn.x", "initiatorName": "x" } }),
+            vec![
+                ".iscsi.iqn: Invalid value: \"iqn.x\": must be valid format",
+                ".iscsi.initiatorname: Invalid value: \"x\": must be valid format starting with iqn, eui, or naa",
+            ],
+        ),
+        (
+            json!({ "csi": { "driver": "d", "nodePublishSecretRef": { "name": "" } } }),
+            vec![".csi.nodePublishSecretRef.name: Required value"],
+        ),
+        (
+            json!({ "flexVolume": { "driver": "d", "options": { "kubernetes.io/x": "y" } } }),
+            vec![
+                ".flexVolume.options[kubernetes.io/x]: Invalid value: \"kubernetes.io/x\": kubernetes.io and k8s.io namespaces are reserved",
+            ],
+        ),
+        (
+            json!({ "ephemeral": { "volumeClaimTemplate": { "metadata": { "name": "x" }, "spec": {} } } }),
+            vec![
+                ".ephemeral.volumeClaimTemplate.metadata.Name: Forbidden: cannot be set for an ephemeral volume",
+                ".ephemeral.volumeClaimTemplate.spec.accessModes: Required value: at least 1 access mode is required",
+                ".ephemeral.volumeClaimTemplate.spec.resources[storage]: Required value",
+            ],
+        ),
+    ] {
+        let want: Vec<String> = want.iter().map(|text| format!("{PLACE}{text}")).collect();
+        assert_eq!(volume(source.clone()), want, "{source}");
+    }
+}
+
+#[test]
+fn what_gets_into_each_others_way_in_a_pod_is_warned_of() {
+    let kind = find("", "v1", "pods").unwrap();
+    let warnings = |metadata: Value, spec: Value| {
+        let mut object = json!({
+            "metadata": { "name": "x" },
+            "spec": { "containers": [{ "name": "c", "image": "i" }] },
+        });
+        crate::patch::merge::merge(&mut object, &json!({ "metadata": metadata, "spec": spec }));
+        default(kind, &mut object);
+        kind.prepare_create(&mut object);
+        (kind.warnings(&object, None), object)
+    };
+    let items =
+        |paths: &[&str]| json!(paths.iter().map(|path| json!({ "key": "k", "path": path })).collect::<Vec<_>>());
+    let volumes = json!([
+        { "name": "a", "configMap": { "name": "m", "items": items(&["path", "path/two"]) } },
+        { "name": "b", "projected": { "sources": [
+            { "secret": { "name": "s", "items": items(&["token"]) } },
+            { "serviceAccountToken": { "path": "token" } },
+        ] } },
+    ]);
+    let (told, _) = warnings(
+        json!({}),
+        json!({
+            "volumes": volumes,
+            "hostAliases": [{ "ip": "010.0.0.1", "hostnames": ["h"] }],
+            "containers": [{ "name": "c", "image": "i", "ports": [
+                { "containerPort": 80, "protocol": "UDP", "hostIP": "10.0.0.1" },
+            ] }],
+        }),
+    );
+    assert_eq!(
+        told,
+        [
+            "volume \"a\" (ConfigMap \"m\"): overlapping paths: \"path/two\" with \"path\"",
+            "volume \"b\" (Projected ServiceAccountToken): overlapping paths: \"token\" with \"token\"",
+            "spec.containers[0].ports[0]: hostIP set without hostPort: {Name: HostPort:0 ContainerPort:80 Protocol:UDP HostIP:10.0.0.1}",
+            "spec.hostAliases[0].ip: non-standard IP address \"010.0.0.1\" will be considered invalid in a future Kubernetes release: use \"10.0.0.1\"",
+        ]
+    );
+    let key = "container.apparmor.security.beta.kubernetes.io/c";
+    let (told, object) = warnings(json!({ "annotations": { key: "localhost/p" } }), json!({}));
+    assert_eq!(
+        told,
+        [format!("metadata.annotations[{key}]: deprecated since v1.30; use the \"appArmorProfile\" field instead")]
+    );
+    assert_eq!(
+        object["spec"]["containers"][0]["securityContext"]["appArmorProfile"],
+        json!({ "type": "Localhost", "localhostProfile": "p" })
+    );
+}

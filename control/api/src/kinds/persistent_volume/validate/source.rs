@@ -10,6 +10,8 @@ use crate::status::{FieldError, FieldPath};
 
 const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
 const PARTITION: &str = "must be between 1 and 255, inclusive";
+/// Longest name of a Quobyte tenant, in bytes.
+const TENANT_BYTES_MAX: usize = 64;
 const ISCSI_NAME: &str = "must be valid format";
 /// Most characters of a volume's name, a colon and the portal of its target together.
 const ISCSI_PORTAL_MAX: usize = 64;
@@ -47,7 +49,6 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("awsElasticBlockStore", &["volumeID"]),
     ("glusterfs", &["endpoints", "path"]),
     ("nfs", &["server", "path"]),
-    ("quobyte", &["volume"]),
     ("iscsi", &["targetPortal", "iqn"]),
     ("cinder", &["volumeID"]),
     ("flexVolume", &["driver"]),
@@ -115,10 +116,7 @@ fn one(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str, source: &
                 errors.push(FieldError::required(path.child("image"), ""));
             }
         }
-        "quobyte" if source.text("registry").is_empty() => {
-            let detail = "must be a host:port pair or multiple pairs separated by commas";
-            errors.push(FieldError::required(path.child("registry"), detail));
-        }
+        "quobyte" => quobyte(errors, path, source),
         "iscsi" => iscsi(errors, path, source, volume),
         "cinder" | "azureFile" | "scaleIO" => secrets(errors, path, name, source),
         "fc" => fibre_channel(errors, path, source),
@@ -126,7 +124,7 @@ fn one(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str, source: &
         "flexVolume" => flex_options(errors, &path.child("options"), source),
         "azureDisk" => azure_disk(errors, path, source),
         "csi" => csi(errors, path, source),
-        "storageos" => storage_os(errors, path, source),
+        "storageos" => storage_os(errors, path, source, &["name", "namespace"]),
         _ => {}
     }
 }
@@ -182,7 +180,7 @@ fn iscsi(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value, vol
 }
 
 /// `iqn.2001-04.com.example:storage`, `eui.` and 16 letters or digits, or `naa.` and 32 of them.
-fn is_iscsi_name(name: &str) -> bool {
+pub(in crate::kinds) fn is_iscsi_name(name: &str) -> bool {
     let is_word =
         |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if let Some(rest) = name.strip_prefix("iqn.") {
@@ -216,7 +214,7 @@ fn secrets(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, name: &str, sourc
     }
 }
 
-fn fibre_channel(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+pub(in crate::kinds) fn fibre_channel(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     let (wide, ids) = (source.texts("targetWWNs"), source.texts("wwids"));
     let at = path.child("targetWWNs");
     if wide.is_empty() && ids.is_empty() {
@@ -238,7 +236,7 @@ fn fibre_channel(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Va
     }
 }
 
-fn flocker(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+pub(in crate::kinds) fn flocker(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     let (name, id) = (source.text("datasetName"), source.text("datasetUUID"));
     if name.is_empty() && id.is_empty() {
         errors.push(FieldError::required(path, "one of datasetName and datasetUUID is required"));
@@ -252,7 +250,33 @@ fn flocker(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     }
 }
 
-fn flex_options(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+pub(in crate::kinds) fn quobyte(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+    const PAIRS: &str = "must be a host:port pair or multiple pairs separated by commas";
+    let (registry, at) = (source.text("registry"), path.child("registry"));
+    if registry.is_empty() {
+        errors.push(FieldError::required(at, PAIRS));
+    } else if source.text("tenant").len() > TENANT_BYTES_MAX {
+        let detail = "must be a UUID and may not exceed a length of 64 characters";
+        errors.push(FieldError::required(path.child("tenant"), detail));
+    } else {
+        for _ in registry.split(',').filter(|pair| !is_pair(pair)) {
+            errors.push(FieldError::invalid(at, registry, PAIRS));
+        }
+    }
+    if source.text("volume").is_empty() {
+        errors.push(FieldError::required(path.child("volume"), ""));
+    }
+}
+
+/// `host:port`, an IPv6 address in brackets.
+fn is_pair(pair: &str) -> bool {
+    let Some((host, port)) = pair.rsplit_once(':') else { return false };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let has_brackets = |text: &str| text.contains(['[', ']']);
+    !has_brackets(port) && bare.map_or_else(|| !host.contains(':') && !has_brackets(host), |bare| !has_brackets(bare))
+}
+
+pub(in crate::kinds) fn flex_options(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     for (key, _) in text_entries(source.map("options")) {
         let namespace = key.split_once('/').map_or(key, |(namespace, _)| namespace);
         let dotted = format!(".{}", namespace.to_lowercase());
@@ -263,7 +287,7 @@ fn flex_options(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Val
     }
 }
 
-fn azure_disk(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+pub(in crate::kinds) fn azure_disk(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
     const MANAGED: &str =
         "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
     const BLOB: &str = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd";
@@ -279,7 +303,13 @@ fn azure_disk(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value
     }
 }
 
-fn storage_os(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value) {
+/// `secret_fields` are those that the reference to a secret must have.
+pub(in crate::kinds) fn storage_os(
+    errors: &mut Vec<FieldError>,
+    path: &FieldPath<'_>,
+    source: &Value,
+    secret_fields: &[&str],
+) {
     match source.text("volumeName") {
         "" => errors.push(FieldError::required(path.child("volumeName"), "")),
         name => complain(errors, &path.child("volumeName"), name, names::dns_label(name)),
@@ -289,7 +319,7 @@ fn storage_os(errors: &mut Vec<FieldError>, path: &FieldPath<'_>, source: &Value
         complain(errors, &path.child("volumeNamespace"), namespace, names::dns_label(namespace));
     }
     let Some(secret) = source.child("secretRef") else { return };
-    for field in ["name", "namespace"] {
+    for field in secret_fields {
         if secret.text(field).is_empty() {
             errors.push(FieldError::required(path.child("secretRef").child(field), ""));
         }
