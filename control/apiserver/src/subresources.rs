@@ -2,6 +2,7 @@
 
 mod binding;
 mod container;
+mod disruption;
 mod eviction;
 mod log;
 mod proxy;

@@ -146,3 +146,51 @@ async fn every_group_of_the_server_has_its_local_service() {
     assert_eq!(one["metadata"]["labels"]["kube-aggregator.kubernetes.io/automanaged"], "onstart");
     assert_eq!(one["status"]["conditions"][0]["message"], "Local APIServices are always available");
 }
+
+#[tokio::test]
+async fn an_eviction_takes_one_of_the_disruptions_that_are_allowed() {
+    const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let api = Api::start().await;
+    for name in ["a", "b", "sick"] {
+        let body = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        let mut pod = api.post(PODS, body).await.body;
+        let ready = if name == "sick" { "False" } else { "True" };
+        pod["status"] = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]});
+        api.put(&format!("{PODS}/{name}/status"), pod).await.check(200);
+    }
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "p"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    });
+    let mut made = api.post(BUDGETS, budget.clone()).await.body;
+    let evict = async |name: &str| {
+        let body = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        api.post(&format!("{PODS}/{name}/eviction"), body).await
+    };
+    let answer = evict("a").await;
+    assert_eq!((answer.code, &answer.headers["retry-after"]), (429, &http::HeaderValue::from_static("10")));
+    made["status"] = json!({
+        "observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 3,
+    });
+    api.put(&format!("{BUDGETS}/p/status"), made).await.check(200);
+    assert_eq!(evict("a").await.code, 201);
+    let status = api.get(&format!("{BUDGETS}/p")).await.body["status"].clone();
+    assert_eq!((&status["disruptionsAllowed"], status["disruptedPods"]["a"].is_string()), (&json!(0), true));
+    assert_eq!(status["conditions"][0]["reason"], "InsufficientPods");
+    let answer = evict("b").await;
+    assert_eq!(answer.code, 429);
+    assert_eq!(
+        answer.body["details"]["causes"][0]["message"],
+        "The disruption budget p does not allow evicting pods currently"
+    );
+    assert_eq!(evict("sick").await.code, 201);
+    let mut second = budget;
+    second["metadata"]["name"] = json!("q");
+    assert_eq!(api.post(BUDGETS, second).await.code, 201);
+    let answer = evict("b").await;
+    assert_eq!(answer.code, 500);
+    assert!(answer.body["message"].as_str().unwrap().starts_with("This pod has more than one PodDisruptionBudget"));
+}
