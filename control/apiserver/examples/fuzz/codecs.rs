@@ -104,6 +104,12 @@ pub(crate) fn targets() -> Vec<Target> {
                 "spec": {"volumes": [{"name": "v", "$retainKeys": ["name", "hostPath"], "hostPath": {"path": "/"}}]}}),
             ],
         ),
+    ]
+}
+
+/// Readers of texts and frames.
+pub(crate) fn small_targets() -> Vec<Target> {
+    vec![
         target(
             "selectors",
             texts(&["a=b,c!=d,e in (f,g),!h,i notin (j),k", "metadata.name=x,spec.nodeName!=a\\,b"]),

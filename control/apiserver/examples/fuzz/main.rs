@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("fuzz: {seconds} s, seed {seed}");
     let server = requests::Server::start()?;
     let mut targets = codecs::targets();
+    targets.extend(codecs::small_targets());
     targets.extend(requests::targets(&server));
     let mut counts = vec![0_usize; targets.len()];
     let mut mutator = Mutator::new(seed);
