@@ -78,16 +78,18 @@ const tests = {
 
   async 'a pod runs programs and logs'() {
     await running('runs');
-    const [out, errors] = [new PassThrough(), new PassThrough()];
-    const chunks = [];
-    out.on('data', (chunk) => chunks.push(chunk));
     const exec = new k8s.Exec(config);
     const run = (command) => new Promise((done, fail) => {
-      exec.exec(namespace, 'runs', 'main', command, out, errors, null, false, done).catch(fail);
+      const out = new PassThrough();
+      const chunks = [];
+      out.on('data', (chunk) => chunks.push(chunk));
+      const end = (status) => done({ status, text: Buffer.concat(chunks).toString() });
+      exec.exec(namespace, 'runs', 'main', command, out, new PassThrough(), null, false, end).catch(fail);
     });
-    assert.equal((await run(['echo', 'from', 'inside'])).status, 'Success');
-    assert.equal(Buffer.concat(chunks).toString(), 'from inside\n');
-    const status = await run(['ls', '/no/such']);
+    const echoed = await run(['echo', 'from', 'inside']);
+    assert.equal(echoed.status.status, 'Success');
+    assert.equal(echoed.text, 'from inside\n');
+    const { status } = await run(['ls', '/no/such']);
     assert.equal(status.reason, 'NonZeroExitCode');
     assert.equal(status.details.causes[0].reason, 'ExitCode');
     const log = new PassThrough();

@@ -32,7 +32,7 @@ for client in "$@"; do
     python)
       [[ -x $cache/python/bin/python ]] || python3 -m venv "$cache/python"
       "$cache/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
-      "$cache/python/bin/python" "$here/battery.py" battery:1 || failed+=(python) ;;
+      "$cache/python/bin/python" -W ignore "$here/battery.py" battery:1 || failed+=(python) ;;
     node)
       mkdir -p "$cache/node"
       cp "$here/package.json" "$here/battery.mjs" "$cache/node/"
