@@ -24,6 +24,7 @@ pub mod apply;
 pub mod cel;
 pub mod custom;
 pub mod decode;
+pub mod go_order;
 pub mod go_text;
 pub mod kind;
 pub mod kinds;

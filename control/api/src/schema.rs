@@ -114,6 +114,8 @@ pub struct Field {
     /// The name in JSON.
     pub name: Text,
     ty: TypeId,
+    /// Its place in the Go struct, counted from 0, where that is known: upstream prints fields in this order.
+    pub place: u16,
     /// OpenAPI's `required`.
     pub required: bool,
     /// A pointer in Go: an explicit empty value is kept.
@@ -341,6 +343,7 @@ impl SchemaBuilder {
         Field {
             name: name.into(),
             ty,
+            place: 0,
             required: false,
             pointer: false,
             omit_empty: true,

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Makes data/schema-VERSION.json, the table of facts on the built-in types.
 
-  make_schema.py --version 1.34 --openapi DIR [--go MODULE=DIR ...] --out FILE
+  make_schema.py --version 1.34 --openapi DIR [--go MODULE=DIR ...] --order FILE --out FILE
 
 `--openapi` names a folder of OpenAPI v3 documents as a server publishes them (`*.json.gz`). Facts are taken from them,
 descriptions are not. `--go k8s.io/api=DIR` names a folder with the Go sources of a module; from these come the facts
 that OpenAPI does not tell: whether a field is a pointer, whether its empty value is left out, and the name of its Go
 type, which upstream's error messages print. Wanted: k8s.io/api, k8s.io/apimachinery, k8s.io/apiextensions-apiserver,
 k8s.io/kube-aggregator.
+
+`--order` names data/protobuf-VERSION.json: fields come in the order of the Go struct, in which upstream prints them.
 
 The file has one line per type: {"name", "fields": [[name, type, flags, more?], ...], ...}.
   type   string int32 int64 bool double bytes any, a type's name, `[]TYPE` or `{}TYPE`
@@ -151,14 +153,33 @@ def line_of(name, schema, packages):
     if fields: line['fields'] = fields
     return json.dumps(line, separators=(',', ':'))
 
+def go_order(path):
+    """Type name -> names of its fields in the order of the Go struct, which is that of the protobuf table's rows."""
+    def names(fields, inner={}):
+        # The fields of an embedded struct stand where the message does that holds them.
+        groups = sorted((int(number), names(*message)) for number, message in inner.items()); out = []
+        for field, number in fields.items():
+            while groups and groups[0][0] < number: out += groups.pop(0)[1]
+            out.append(field)
+        return out + [field for _, group in groups for field in group]
+    rows = {name: ['kind', 'apiVersion'] + names(*row) for name, *row in json.load(open(path))}
+    return {name: {field: place for place, field in enumerate(fields)} for name, fields in rows.items()}
+
+def ordered(line, order):
+    """The line with its fields in Go's order; those of types that no message stands for stay in that of the alphabet."""
+    line = json.loads(line); places = order.get(line['name'], {'kind': 0, 'apiVersion': 1, 'metadata': 2, 'items': 3})
+    if 'fields' in line: line['fields'].sort(key=lambda field: places.get(field[0], len(places)))
+    return json.dumps(line, separators=(',', ':'))
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--version', required=True); p.add_argument('--openapi', required=True); p.add_argument('--go', action='append', default=[]); p.add_argument('--out', required=True)
+    p.add_argument('--version', required=True); p.add_argument('--openapi', required=True); p.add_argument('--go', action='append', default=[]); p.add_argument('--out', required=True); p.add_argument('--order', required=True)
     args = p.parse_args(); definitions = {}
     for path in sorted(glob.glob(os.path.join(args.openapi, '*.json.gz'))):
         definitions.update(json.load(gzip.open(path)).get('components', {}).get('schemas', {}))
     packages = go_packages(dict(item.split('=', 1) for item in args.go))
-    lines = [line_of(name, definitions[name], packages) for name in sorted(definitions)]
+    order = go_order(args.order)
+    lines = [ordered(line_of(name, definitions[name], packages), order) for name in sorted(definitions)]
     with open(args.out, 'w', encoding='utf-8') as out:
         out.write('{"version":"' + args.version + '","types":[\n' + ',\n'.join(lines) + '\n]}\n')
     print(f'{len(lines)} types')

@@ -1,12 +1,13 @@
 //! Objects as the store keeps them: canonical JSON bytes without `metadata.resourceVersion`.
 //!
-//! Reading never encodes an object again. A small scanner finds where the metadata begins, and the resource version is
-//! put there while the bytes are copied out. It relies on what [`encode`] guarantees: keys in order, no white space
-//! between tokens, `metadata` an object.
+//! Reading never encodes an object again. A small scanner finds the metadata, and the resource version is put into its place
+//! there while the bytes are copied out. It relies on what [`encode`] guarantees: `metadata` after `apiVersion` and
+//! `kind`, no white space between tokens, `metadata` an object. Built-in objects have their fields in upstream's order.
 
 use std::ops::Range;
 
 use bytes::Bytes;
+use coracle_control_api::go_order;
 use serde_json::Value;
 
 /// Where the parts of a stored object are that change on the way out.
@@ -23,17 +24,14 @@ struct Layout {
 /// The canonical bytes of an object, without its resource version. The value keeps its own.
 pub(crate) fn encode(object: &Value) -> Bytes {
     let had = object.pointer("/metadata/resourceVersion").is_some();
-    let result = if had {
-        let mut copy = object.clone();
-        if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("resourceVersion");
-        }
-        serde_json::to_vec(&copy)
-    } else {
-        serde_json::to_vec(object)
-    };
-    // Encoding a `Value` to memory cannot fail: its keys are texts and its numbers finite.
-    Bytes::from(result.unwrap_or_default())
+    if !had {
+        return Bytes::from(go_order::to_vec(object));
+    }
+    let mut copy = object.clone();
+    if let Some(metadata) = copy.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("resourceVersion");
+    }
+    Bytes::from(go_order::to_vec(&copy))
 }
 
 /// The object, with its resource version set.
@@ -72,25 +70,43 @@ pub(crate) fn write_list_item(out: &mut Vec<u8>, stored: &[u8], revision: u64) {
         out.extend_from_slice(stored);
         return;
     };
-    if layout.kind.is_empty() || layout.api_version.is_empty() || layout.api_version.end > layout.kind.start {
+    if layout.kind.is_empty() || layout.api_version.is_empty() {
         write_from(out, stored, 0, &layout, revision);
         return;
     }
-    out.extend_from_slice(&stored[..layout.api_version.start]);
-    out.extend_from_slice(&stored[layout.api_version.end..layout.kind.start]);
-    write_from(out, stored, layout.kind.end, &layout, revision);
+    let (first, second) = if layout.kind.start < layout.api_version.start {
+        (&layout.kind, &layout.api_version)
+    } else {
+        (&layout.api_version, &layout.kind)
+    };
+    out.extend_from_slice(&stored[..first.start]);
+    out.extend_from_slice(&stored[first.end..second.start]);
+    write_from(out, stored, second.end, &layout, revision);
 }
 
 fn write_from(out: &mut Vec<u8>, stored: &[u8], from: usize, layout: &Layout, revision: u64) {
     let inside = layout.metadata.start + 1;
-    out.extend_from_slice(&stored[from..inside]);
-    out.extend_from_slice(b"\"resourceVersion\":\"");
+    let place = revision_place(stored, &layout.metadata);
+    out.extend_from_slice(&stored[from..place]);
+    out.extend_from_slice(if place > inside { b",\"resourceVersion\":\"" } else { b"\"resourceVersion\":\"" });
     write_decimal(out, revision);
     out.push(b'"');
-    if inside + 1 < layout.metadata.end {
+    if place == inside && inside + 1 < layout.metadata.end {
         out.push(b',');
     }
-    out.extend_from_slice(&stored[inside..]);
+    out.extend_from_slice(&stored[place..]);
+}
+
+/// Where the resource version goes: after the fields that upstream prints before it.
+fn revision_place(stored: &[u8], metadata: &Range<usize>) -> usize {
+    let mut place = metadata.start + 1;
+    for (name, value) in members(&stored[metadata.clone()]) {
+        if !matches!(name, b"name" | b"generateName" | b"namespace" | b"selfLink" | b"uid") {
+            break;
+        }
+        place = metadata.start + value.end;
+    }
+    place
 }
 
 /// Appends a number in decimal.

@@ -153,7 +153,10 @@ impl Loader {
         if raw.fields.is_empty() {
             return;
         }
-        let fields = raw.fields.into_iter().map(|field| self.field(field)).collect();
+        let mut fields: Vec<Field> = raw.fields.into_iter().map(|field| self.field(field)).collect();
+        for (place, field) in (0_u16..).zip(&mut fields) {
+            field.place = place;
+        }
         if let Some(id) = self.builder.schema.names.get(raw.name).copied() {
             self.builder.schema.types[id.0 as usize].shape = SchemaBuilder::fields(fields);
         }

@@ -35,6 +35,20 @@ fn the_revision_is_spliced_in() {
 }
 
 #[test]
+fn the_revision_stands_where_upstream_prints_it() {
+    let stored = encode(
+        &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "namespace": "n", "uid": "u", "labels": {}}}),
+    );
+    assert_eq!(
+        String::from_utf8(with_revision(&stored, 7)).unwrap(),
+        r#"{"kind":"Secret","apiVersion":"v1","metadata":{"name":"x","namespace":"n","uid":"u","resourceVersion":"7","labels":{}}}"#
+    );
+    let mut item = Vec::new();
+    write_list_item(&mut item, &stored, 7);
+    assert!(item.starts_with(br#"{"metadata":{"name":"x""#));
+}
+
+#[test]
 fn an_old_revision_is_not_stored() {
     let stored = encode(&json!({"metadata": {"name": "x", "resourceVersion": "7"}}));
     assert_eq!(&stored[..], br#"{"metadata":{"name":"x"}}"#);
