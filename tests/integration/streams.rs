@@ -69,7 +69,9 @@ async fn tools_run_files_are_copied_and_ports_are_forwarded() {
     let mut forward = kubectl.command(["port-forward", "pod/web", ":8080"]);
     let mut forward = forward.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(forward.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // kubectl prints a line for every connection, and ends when nobody reads it.
+    let mut printed = BufReader::new(forward.stdout.take().unwrap());
+    printed.read_line(&mut line).unwrap();
     let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n").unwrap();

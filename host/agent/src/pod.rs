@@ -29,7 +29,7 @@ use crate::agent::Shared;
 use crate::life::{Action, Exit, FailureKind, Input, PodLife, StartFailure, elapsed};
 use crate::logs::{Log, PodLogs};
 use crate::runtime::Running;
-use crate::volumes::{Keeper, KeeperConfig};
+use crate::volumes::{self, Keeper, KeeperConfig};
 use last_words::LastWords;
 use write::Writer;
 
@@ -116,7 +116,7 @@ struct Started {
     container_id: String,
     log: Arc<Log>,
     stdin: Option<Stdin>,
-    last_words: Option<PathBuf>,
+    last_words: Option<(PathBuf, PathBuf)>,
 }
 
 /// The standard input of a container, shared by those who attach to it one after the other.
@@ -506,6 +506,11 @@ impl PodWorker {
         self.keeping.shutdown().await;
         self.logs.values().for_each(|log| log.end());
         lock(&self.view.running).clear();
+        let (pod, space) = (Arc::clone(lock(&self.view.life).pod()), self.shared.space.pod(&self.view.key.uid));
+        let removed = tokio::task::spawn_blocking(move || volumes::remove_rendered(&pod, &space));
+        if let Err(error) = removed.await {
+            tracing::error!(pod = %self.view.key, %error, "cleaning up after a pod failed");
+        }
     }
 
     fn reference(&self) -> ObjectReference {

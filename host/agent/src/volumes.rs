@@ -12,7 +12,8 @@
 //!
 //! # Differences from a mount of the kernel
 //!
-//! WASI knows directories only. A single file that is mounted (by `subPath` or as a hostPath) is therefore put into a
+//! An image has no files beside its program, so the root directory is empty but for `/tmp` and `/dev`. WASI knows
+//! directories only. A single file that is mounted (by `subPath` or as a hostPath) is therefore put into a
 //! directory of its own that the guest sees as the file's parent; what else the parent has elsewhere is not there.
 //! Volumes that the agent writes are always read-only, as upstream has them. `recursiveReadOnly` holds for every
 //! read-only mount: the permission is the whole directory's.
@@ -26,7 +27,7 @@ mod space;
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
@@ -67,12 +68,11 @@ pub(crate) struct Mounted {
     pub(crate) mounts: Vec<Mount>,
     /// Directories that some of the mounts name through this process; they must be held while the container runs.
     pub(crate) handles: Vec<Arc<File>>,
-    /// The file into which the container writes its last words.
-    pub(crate) last_words: Option<PathBuf>,
+    /// The file into which the container writes its last words: the directory that it must lie in, and the path below that.
+    pub(crate) last_words: Option<(PathBuf, PathBuf)>,
 }
 
-/// Where the API server says that last words are written when nobody says otherwise. A directory `/dev` for every
-/// container of a host would cost an open file each, so only another path is made.
+/// Where last words are written when nobody says otherwise.
 const LAST_WORDS_DEFAULT: &str = "/dev/termination-log";
 
 /// What mounting needs to know.
@@ -105,29 +105,34 @@ impl Mounting<'_> {
             self.mount(volume, mount, &mut mounted, &mut files)?;
         }
         files.mount(self.space, &self.container.name, &mut mounted)?;
-        self.mount_last_words(&mut mounted)?;
+        self.mount_root(&mut mounted)?;
         Ok(mounted)
     }
 
-    /// Makes the file of `terminationMessagePath`, unless it lies in a directory that is mounted already: then the program
-    /// writes it there, where this host does not read it.
-    fn mount_last_words(&self, mounted: &mut Mounted) -> Result<(), MountError> {
-        let path = self.container.termination_message_path.as_deref().filter(|path| *path != LAST_WORDS_DEFAULT);
-        let Some((parent, name)) = path.and_then(|path| path.rsplit_once('/')).filter(|(_, name)| !name.is_empty())
-        else {
-            return Ok(());
-        };
-        let parent = if parent.is_empty() { "/" } else { parent };
-        if mounted.mounts.iter().any(|mount| mount.guest_path == parent) {
+    /// Gives the container a root directory of its own, fresh at every start, with a `/tmp` and the directory of its last
+    /// words. What is mounted lies over it: a guest takes the longest path that fits.
+    fn mount_root(&self, mounted: &mut Mounted) -> Result<(), MountError> {
+        if mounted.mounts.iter().any(|mount| mount.guest_path == "/") {
             return Ok(());
         }
-        let failed = |source| MountError::Make { volume: "termination message".to_owned(), source };
-        let host_path = self.space.files(&self.container.name, false).join("last-words");
-        std::fs::create_dir_all(&host_path).map_err(failed)?;
-        let file = host_path.join(name);
-        std::fs::write(&file, "").map_err(failed)?;
-        mounted.mounts.push(Mount { host_path, guest_path: parent.to_owned(), read_only: false });
-        mounted.last_words = Some(file);
+        let failed = |source| MountError::Make { volume: "root directory".to_owned(), source };
+        let host_path = self.space.root(&self.container.name);
+        match std::fs::remove_dir_all(&host_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        std::fs::create_dir_all(host_path.join("tmp")).map_err(failed)?;
+        let words = self.container.termination_message_path.as_deref().unwrap_or(LAST_WORDS_DEFAULT);
+        let words = PathBuf::from(words.trim_start_matches('/'));
+        // The root is fresh, so that there is no link of a guest on the way.
+        let plain = words.components().all(|component| matches!(component, Component::Normal(_)));
+        if let Some(parent) = words.parent().filter(|_| plain) {
+            std::fs::create_dir_all(host_path.join(parent)).map_err(failed)?;
+            mounted.last_words = Some((host_path.clone(), words));
+        }
+        let security = self.container.security_context.as_ref();
+        let read_only = security.and_then(|security| security.read_only_root_filesystem) == Some(true);
+        mounted.mounts.push(Mount { host_path, guest_path: "/".to_owned(), read_only });
         Ok(())
     }
 
@@ -142,7 +147,10 @@ impl Mounting<'_> {
         let host_path = self.directory(volume)?;
         let read_only = rendered || mount.read_only == Some(true);
         let sub_path = self.sub_path(mount)?;
-        let guest_path = mount.mount_path.clone();
+        let guest_path = match mount.mount_path.trim_end_matches('/') {
+            "" => "/".to_owned(),
+            path => path.to_owned(),
+        };
         if sub_path.is_none() && !host_path.is_file() {
             mounted.mounts.push(Mount { host_path, guest_path, read_only });
             return Ok(());
@@ -207,6 +215,20 @@ impl Mounting<'_> {
             None => Ok(Some(PathBuf::from(expanded))),
         }
     }
+}
+
+/// Removes what the agent has written of a pod's volumes: it is written anew when the pod is taken up again. Blocks on
+/// the disk, shortly.
+pub(crate) fn remove_rendered(pod: &Pod, space: &PodSpace) {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+    for volume in volumes.iter().filter(|volume| render::is_rendered(volume)) {
+        if let Err(error) = std::fs::remove_dir_all(space.volume(volume))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(volume = volume.name, %error, "a volume could not be removed");
+        }
+    }
+    space.remove_empty();
 }
 
 /// A file's directory and its name.

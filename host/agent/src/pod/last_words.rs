@@ -1,9 +1,11 @@
 //! The message of a container that has ended: what it wrote to its termination file, or the end of its log.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use futures::StreamExt as _;
 
 use crate::life::Exit;
@@ -17,7 +19,8 @@ const LOG_BYTES_MAX: usize = 2048;
 
 /// Where the message of one run comes from.
 pub(super) struct LastWords {
-    pub(super) file: Option<PathBuf>,
+    /// The directory that the file must lie in, and the path below that.
+    pub(super) file: Option<(PathBuf, PathBuf)>,
     /// The log, if it stands in for a file that says nothing.
     pub(super) log: Option<Arc<Log>>,
 }
@@ -30,7 +33,7 @@ impl LastWords {
         }
         let Self { file, log } = self;
         let written = match file {
-            Some(path) => tokio::task::spawn_blocking(move || beginning(&path)).await.ok().flatten(),
+            Some((root, path)) => tokio::task::spawn_blocking(move || beginning(&root, &path)).await.ok().flatten(),
             None => None,
         };
         let message = match (written, log) {
@@ -42,13 +45,15 @@ impl LastWords {
     }
 }
 
-/// The file may have become a link that the guest made: it is not followed.
-fn beginning(path: &std::path::Path) -> Option<String> {
-    if !std::fs::symlink_metadata(path).ok()?.is_file() {
+/// The guest may have made links on the way: none leads out of its root.
+fn beginning(root: &Path, path: &Path) -> Option<String> {
+    let root = Dir::open_ambient_dir(root, ambient_authority()).ok()?;
+    // Nobody waits for a pipe or a device here.
+    if !root.metadata(path).ok()?.is_file() {
         return None;
     }
     let mut text = Vec::new();
-    std::fs::File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut text).ok()?;
+    root.open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text).into_owned();
     (!text.is_empty()).then_some(text)
 }

@@ -36,6 +36,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const MEASURE_PERIOD: Duration = Duration::from_secs(10);
 /// The longest that a token is used, however long it holds.
 const TOKEN_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The shortest time between two requests for one token.
+const TOKEN_RETRY: Duration = Duration::from_secs(10);
 /// Files of a volume that are counted at most: a measurement has an end.
 const MEASURED_FILES_MAX: u32 = 1_000_000;
 
@@ -52,6 +54,7 @@ pub(crate) struct KeeperConfig {
 struct Token {
     text: String,
     renew_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 struct Watched {
@@ -246,15 +249,20 @@ impl Keeper {
         let answer = in_time(api.create_token_request(account, &PostParams::default(), &request)).await;
         let status = match answer {
             Ok(answer) => answer.status.ok_or_else(|| "failed to fetch token: the answer has none".to_owned())?,
-            // A token that still holds is better than none.
-            Err(_) if self.tokens.get(spec).is_some_and(|token| now < after(token.renew_at, spec.fifth())) => {
+            Err(error) => {
+                // A token that still holds is better than none.
+                let holding = self.tokens.get_mut(spec).filter(|token| now < token.expires_at);
+                let Some(token) = holding else { return Err(format!("failed to fetch token: {error}")) };
+                token.renew_at = after(now, TOKEN_RETRY);
+                tracing::debug!(%error, "a token was not renewed and is used on");
                 return Ok(());
             }
-            Err(error) => return Err(format!("failed to fetch token: {error}")),
         };
-        let whole = elapsed(now, status.expiration_timestamp.0);
-        let renew_at = after(now, (whole * 4 / 5).min(TOKEN_AGE_MAX));
-        self.tokens.insert(spec.clone(), Token { text: status.token, renew_at });
+        let expires_at = status.expiration_timestamp.0;
+        // A clock that is ahead of the server's must not turn into a request without end.
+        let use_for = (elapsed(now, expires_at) * 4 / 5).clamp(TOKEN_RETRY, TOKEN_AGE_MAX);
+        let renew_at = after(now, use_for);
+        self.tokens.insert(spec.clone(), Token { text: status.token, renew_at, expires_at });
         Ok(())
     }
 
@@ -274,12 +282,6 @@ impl Keeper {
             over.map(|(name, limit, ..)| format!("Usage of EmptyDir volume \"{name}\" exceeds the limit \"{limit}\". "))
         })
         .await
-    }
-}
-
-impl TokenSpec {
-    fn fifth(&self) -> Duration {
-        Duration::from_secs(u64::try_from(self.seconds).unwrap_or(0) / 5)
     }
 }
 
@@ -337,3 +339,6 @@ async fn sleep(time: Option<Duration>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,9 +81,21 @@ impl PodSpace {
         root.join("files").join(container)
     }
 
+    /// The root directory of a container.
+    pub(crate) fn root(&self, container: &str) -> PathBuf {
+        self.disk.join("roots").join(container)
+    }
+
     /// Whether this is one of the pod's directories.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.disk == path || self.memory.as_deref() == Some(path)
+    }
+
+    /// Removes what is empty of the pod's place in memory.
+    pub(crate) fn remove_empty(&self) {
+        for path in self.memory.iter().flat_map(|root| [root.join("volumes"), root.clone()]) {
+            let _kept = std::fs::remove_dir(path);
+        }
     }
 
     /// Removes everything that the pod has. Blocks on the disk.

@@ -87,7 +87,8 @@ fn a_single_file_appears_in_a_directory_of_its_own() {
     fs::write(fixture.volume("v").join("other"), "2").unwrap();
     let mount = json!([{ "name": "v", "mountPath": "/etc/app/app.conf", "subPath": "app.conf" }]);
     let mounted = fixture.mount(&scratch(), &mount).unwrap();
-    let [mount] = mounted.mounts.as_slice() else { panic!("{mounted:?}") };
+    let [mount, root] = mounted.mounts.as_slice() else { panic!("{mounted:?}") };
+    assert_eq!(root.guest_path, "/");
     assert_eq!((mount.guest_path.as_str(), mount.read_only), ("/etc/app", false));
     assert_eq!(fs::read_dir(&mount.host_path).unwrap().count(), 1);
     fs::write(mount.host_path.join("app.conf"), "written by the guest").unwrap();
@@ -131,4 +132,14 @@ fn what_is_not_supported_is_named() {
     assert_eq!(refused, "volume \"v\" is of type persistentVolumeClaim, which this host does not support yet");
     let unknown = fixture.mount(&scratch(), &json!([{ "name": "w", "mountPath": "/x" }])).unwrap_err();
     assert_eq!(unknown, "volume \"w\" is not one of the pod's volumes");
+}
+
+#[test]
+fn every_start_has_a_fresh_root() {
+    let fixture = Fixture::new();
+    let root = || fixture.mount(&json!([]), &json!([])).unwrap().mounts[0].host_path.clone();
+    fs::write(root().join("tmp/left"), "x").unwrap();
+    let fresh = root();
+    assert_eq!(fs::read_dir(fresh.join("tmp")).unwrap().count(), 0);
+    assert!(fresh.join("dev").is_dir());
 }

@@ -59,6 +59,21 @@ async fn growth_that_the_program_itself_forbids_is_not_charged() {
 }
 
 #[tokio::test]
+async fn a_program_beside_another_draws_on_its_budget_and_leaves_it_alone() {
+    let engine = engine();
+    let mut config = ContainerConfig { args: strings(["sleep"]), ..ContainerConfig::new("main") };
+    memory(20 * MIB)(&mut config);
+    let main = start(&engine, &load_file(&engine, guests::SLEEP), config);
+    let within = Some(main.container.clone());
+    let config = ContainerConfig { within, args: strings(["alloc"]), ..ContainerConfig::new("beside") };
+    let beside = start(&engine, &load_file(&engine, guests::ALLOC), config).end().await;
+    assert_eq!((beside.report.code, beside.report.reason), (137, ExitReason::OomKilled));
+    assert!(main.container.usage().memory_bytes_peak <= 20 * MIB, "{:?}", main.container.usage());
+    assert!(main.container.ended().is_none());
+    assert_eq!(main.container.stop(Duration::ZERO).await.reason, ExitReason::Stopped);
+}
+
+#[tokio::test]
 async fn a_table_bomb_is_held() {
     let ran = run_text(
         r#"(module (table 0 funcref)

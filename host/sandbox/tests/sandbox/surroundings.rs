@@ -136,9 +136,12 @@ async fn a_hard_link_makes_nothing_writable_that_was_read_only() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_mounted_proc_does_not_open_the_host() {
-    for path in ["/proc/self/root/etc/passwd", "/proc/self/cwd/Cargo.toml", "/proc/1/root/etc/passwd"] {
+    for (link, file) in
+        [("/proc/self/root", "etc/passwd"), ("/proc/self/cwd", "Cargo.toml"), ("/proc/1/root", "etc/hosts")]
+    {
         let mounts = mount(Path::new("/proc"), "/proc", true);
-        let ran = run_file(guests::PRINTER, &["read", path], |config| config.mounts = mounts).await;
+        let path = format!("{link}/{file}");
+        let ran = run_file(guests::PRINTER, &["read", &path], |config| config.mounts = mounts).await;
         assert_ne!(ran.report.code, 0, "{path} can be read: {}", ran.stdout);
     }
 }

@@ -116,6 +116,18 @@ async fn the_last_words_of_a_container_are_its_message() {
     let status = wait_for(&host.api, "file", |status| status["phase"] == "Succeeded").await;
     assert_eq!(message(&status), "it is done");
 
+    let mut spec = container("printer:1", &json!({ "args": ["write", "/dev/termination-log", "by default"] }));
+    spec["restartPolicy"] = "Never".into();
+    bind(&host.api, "default", &spec);
+    let status = wait_for(&host.api, "default", |status| status["phase"] == "Succeeded").await;
+    assert_eq!(message(&status), "by default");
+
+    let read_only = json!({ "args": ["write", "/tmp/x", "y"], "securityContext": { "readOnlyRootFilesystem": true } });
+    let mut spec = container("printer:1", &read_only);
+    spec["restartPolicy"] = "Never".into();
+    bind(&host.api, "read-only", &spec);
+    wait_for(&host.api, "read-only", |status| status["phase"] == "Failed").await;
+
     let mut spec = container(
         "printer:1",
         &json!({ "args": ["read", "/nowhere"], "terminationMessagePolicy": "FallbackToLogsOnError" }),

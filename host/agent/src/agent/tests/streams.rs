@@ -91,7 +91,9 @@ async fn tools_run_in_the_surroundings_of_a_container() {
     let copied = host.exec("web", &["cat"], &big).await;
     assert_eq!((copied.stdout.len(), copied.stdout == big, copied.exit_code()), (big.len(), true, 0));
     assert_eq!(host.exec("web", &["mkdir", "-p", "/data/a/b"], b"").await.exit_code(), 0);
-    assert_eq!(host.exec("web", &["/bin/ls", "/"], b"").await.text(), "data\n");
+    assert_eq!(host.exec("web", &["/bin/ls", "/"], b"").await.text(), "data\ndev\ntmp\n");
+    assert_eq!(host.exec("web", &["touch", "/tmp/note"], b"").await.exit_code(), 0);
+    assert_eq!(host.exec("web", &["ls", "/tmp"], b"").await.text(), "note\n", "all programs see one root");
     assert_eq!(host.exec("web", &["ls", "/data"], b"").await.text(), "a\n");
     assert_eq!(host.exec("web", &["test", "-d", "/data/a"], b"").await.exit_code(), 0);
     assert_eq!(host.exec("web", &["test", "-d", "/data/x"], b"").await.exit_code(), 1);

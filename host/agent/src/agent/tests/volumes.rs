@@ -84,6 +84,8 @@ async fn the_token_volume_waits_for_its_token_and_is_kept_in_memory() {
     let asked = host.api.writes("POST", "/api/v1/namespaces/shop/serviceaccounts/default/token");
     let bound = &asked.last().unwrap()["spec"]["boundObjectRef"];
     assert_eq!((&bound["kind"], &bound["name"], &bound["uid"]), (&json!("Pod"), &json!("web"), &json!("uid-web")));
+    host.agent.stop(Duration::from_secs(1)).await;
+    assert!(!host.directory.path().join("memory/uid-web").exists(), "no secret outlives the host's process");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -143,3 +143,20 @@ fn probes_end_with_the_pod() {
     let asked = story.take().iter().filter(|action| matches!(action, Action::Probe { .. })).count();
     assert_eq!(asked, 0);
 }
+
+#[test]
+fn an_evicted_pod_fails_with_the_reason_and_is_not_restarted() {
+    let mut story = running("Always", &json!({}));
+    let message = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
+    story.input(Input::Evicted { message: message.to_owned() });
+    assert_eq!(story.take(), [Action::Stop { container: 0, grace: Duration::from_secs(1) }]);
+    story.exited(0, 137);
+    assert_eq!(story.take(), [Action::RemoveSandbox]);
+    let status = story.status();
+    assert_eq!(
+        (&status["phase"], &status["reason"], &status["message"]),
+        (&json!("Failed"), &json!("Evicted"), &json!(message))
+    );
+    assert!(story.events.contains(&format!("Evicted: {message}")));
+    assert!(!story.take().contains(&Action::Finalize), "the object stays, as upstream leaves it");
+}
