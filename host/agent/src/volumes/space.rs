@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Volume;
 
+/// The file that names the data directory to which a space in memory belongs.
+const OWNER: &str = ".data-directory";
+
 /// The two places for the volumes of a host's pods.
 ///
 /// In memory is a directory of this user's alone on a file system of the kernel that has no disk beneath it
@@ -20,7 +23,7 @@ impl Space {
     /// Blocks on the disk, shortly.
     pub(crate) fn open(data_dir: &Path, memory: Option<PathBuf>) -> Self {
         let memory = memory.or_else(|| default_memory(data_dir));
-        let memory = memory.and_then(|path| match make_private(&path) {
+        let memory = memory.and_then(|path| match make_private(&path).and_then(|()| own(&path, data_dir)) {
             Ok(()) => Some(path),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "a directory in memory cannot be used");
@@ -36,10 +39,8 @@ impl Space {
     /// The directories of all pods that there are.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         let roots = std::iter::once(self.disk.join("pods")).chain(self.memory.clone());
-        roots
-            .flat_map(|root| std::fs::read_dir(root).into_iter().flatten().flatten())
-            .map(|entry| entry.path())
-            .collect()
+        let entries = roots.flat_map(|root| std::fs::read_dir(root).into_iter().flatten().flatten());
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     /// Where the volumes of one pod are.
@@ -55,7 +56,9 @@ impl Drop for Space {
     fn drop(&mut self) {
         if let Some(memory) = &self.memory {
             // Only an empty one goes: pods that go on with the next process keep theirs.
-            let _kept = std::fs::remove_dir(memory);
+            if std::fs::read_dir(memory).is_ok_and(|mut entries| entries.all(|entry| is_owner(entry.as_ref().ok()))) {
+                let _kept = std::fs::remove_file(memory.join(OWNER)).and_then(|()| std::fs::remove_dir(memory));
+            }
         }
     }
 }
@@ -121,6 +124,32 @@ fn in_memory(volume: &Volume) -> bool {
         || empty_dir.is_some_and(|empty| empty.medium.as_deref() == Some("Memory"))
 }
 
+fn is_owner(entry: Option<&std::fs::DirEntry>) -> bool {
+    entry.is_some_and(|entry| entry.file_name() == OWNER)
+}
+
+/// Notes whose space it is, and removes those of data directories that are gone: their host was killed, and nobody else
+/// would ever let go of the memory.
+fn own(path: &Path, data_dir: &Path) -> io::Result<()> {
+    let data_dir = std::path::absolute(data_dir)?;
+    std::fs::write(path.join(OWNER), data_dir.as_os_str().as_encoded_bytes())?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    let Some((prefix, _)) = name.rsplit_once('-').filter(|(prefix, _)| prefix.starts_with("coracle-")) else {
+        return Ok(());
+    };
+    for entry in std::fs::read_dir(parent)?.flatten() {
+        let of_ours =
+            entry.file_name().to_str().and_then(|name| name.rsplit_once('-')).is_some_and(|(of, _)| of == prefix);
+        let owner = std::fs::read_to_string(entry.path().join(OWNER));
+        if of_ours && owner.is_ok_and(|owner| !Path::new(&owner).exists()) {
+            let _next_time = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
 /// A name of our own for this data directory below the file system in memory.
 #[cfg(target_os = "linux")]
 fn default_memory(data_dir: &Path) -> Option<PathBuf> {
@@ -160,3 +189,6 @@ fn make_private(path: &Path) -> io::Result<()> {
 fn make_private(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
+
+#[cfg(test)]
+mod tests;
