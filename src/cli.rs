@@ -72,6 +72,31 @@ pub(crate) struct UpArguments {
     /// A file of bearer tokens, as kube-apiserver reads it: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub(crate) token_auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) audit: AuditArguments,
+}
+
+/// What is told of every request, by the names of kube-apiserver's flags.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// A file with the audit policy (audit.k8s.io/v1); without it nothing is logged
+    #[arg(long, value_name = "FILE", requires = "audit_log_path")]
+    pub(crate) audit_policy_file: Option<PathBuf>,
+    /// The file that audit events are written to; - is the standard output
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    pub(crate) audit_log_path: Option<PathBuf>,
+    /// Days that full files of the audit log are kept; 0 keeps them for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub(crate) audit_log_maxage: u64,
+    /// Full files of the audit log that are kept; 0 keeps all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) audit_log_maxbackup: usize,
+    /// MiB after which a file of the audit log is full; 0 means 100
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    pub(crate) audit_log_maxsize: u64,
+    /// The form of audit events
+    #[arg(long, value_name = "FORMAT", value_parser = ["json"], default_value = "json")]
+    pub(crate) audit_log_format: String,
 }
 
 /// `coracle run`.

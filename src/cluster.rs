@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, bail};
 use coracle_control_apiserver::pki::Pki;
-use coracle_control_apiserver::{ApiServer, ApiServerConfig, HostLinks, StaticToken, UserInfo};
+use coracle_control_apiserver::{
+    ApiServer, ApiServerConfig, Audit, AuditLog, AuditLogConfig, AuditPolicy, HostLinks, StaticToken, UserInfo,
+};
 use coracle_control_controllers::{Controllers, ControllersConfig, SecretTokenSigner};
 use coracle_control_scheduler::{Scheduler, SchedulerConfig};
 use coracle_control_store::{Store, StoreConfig};
@@ -46,6 +48,17 @@ pub struct ClusterConfig {
     pub host_paths: Vec<PathBuf>,
     /// A static token file as kube-apiserver reads it.
     pub token_auth_file: Option<PathBuf>,
+    /// What is told of every request, and where.
+    pub audit: Option<AuditConfig>,
+}
+
+/// An audit policy and its log.
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    /// The policy's file.
+    pub policy_file: PathBuf,
+    /// Where events go.
+    pub log: AuditLogConfig,
 }
 
 impl ClusterConfig {
@@ -62,6 +75,7 @@ impl ClusterConfig {
             runtime_config: Vec::new(),
             host_paths: Vec::new(),
             token_auth_file: None,
+            audit: None,
         }
     }
 }
@@ -242,12 +256,14 @@ fn api_server_config(config: &ClusterConfig) -> Result<ApiServerConfig> {
             StaticToken::parse_file(&text).with_context(|| format!("cannot use {}", path.display()))?
         }
     };
+    let audit = config.audit.as_ref().map(open_audit).transpose()?;
     let enabled_admission_plugins = config.enabled_admission_plugins.iter().cloned().collect();
     let disabled_admission_plugins = config.disabled_admission_plugins.iter().cloned().collect();
     let switched = config.runtime_config.iter().map(|entry| entry.split_once('=').unwrap_or((entry, "true")));
     let runtime_config = switched.filter(|(_, state)| *state == "true").map(|(name, _)| name.to_owned()).collect();
     let api_config = ApiServerConfig {
         tokens,
+        audit,
         enabled_admission_plugins,
         disabled_admission_plugins,
         runtime_config,
@@ -255,6 +271,13 @@ fn api_server_config(config: &ClusterConfig) -> Result<ApiServerConfig> {
     };
     api_config.validate()?;
     Ok(api_config)
+}
+
+fn open_audit(config: &AuditConfig) -> Result<Audit> {
+    let path = &config.policy_file;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let policy = AuditPolicy::parse(&text).with_context(|| format!("cannot use {}", path.display()))?;
+    Ok(Audit::new(policy, AuditLog::open(config.log.clone())?))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener> {

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+use coracle_control_apiserver::AuditLogConfig;
 
-use crate::cli::UpArguments;
-use crate::cluster::{Cluster, ClusterConfig};
+use crate::cli::{AuditArguments, UpArguments};
+use crate::cluster::{AuditConfig, Cluster, ClusterConfig};
 use crate::system::StopSignals;
 
 pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
@@ -20,6 +21,7 @@ pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
         runtime_config: arguments.runtime_config.clone(),
         host_paths: arguments.allow_host_path.clone(),
         token_auth_file: arguments.token_auth_file.clone(),
+        audit: audit_config(&arguments.audit),
         ..ClusterConfig::new(arguments.data.resolve()?)
     };
     super::runtime()?.block_on(async {
@@ -40,4 +42,18 @@ pub(crate) fn execute(arguments: &UpArguments) -> Result<ExitCode> {
         ended
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The two files come together or not at all.
+fn audit_config(arguments: &AuditArguments) -> Option<AuditConfig> {
+    let (policy_file, path) = arguments.audit_policy_file.clone().zip(arguments.audit_log_path.clone())?;
+    Some(AuditConfig {
+        policy_file,
+        log: AuditLogConfig {
+            path,
+            age_days_max: arguments.audit_log_maxage,
+            backups_max: arguments.audit_log_maxbackup,
+            size_mebibytes_max: arguments.audit_log_maxsize,
+        },
+    })
 }

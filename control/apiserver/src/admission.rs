@@ -187,6 +187,7 @@ impl Admission {
                 Mutate::Later(mutate) => mutate(request, object, effects).await?,
             }
         }
+        effects.tell_audit(request.call);
         Ok(())
     }
 
@@ -209,6 +210,7 @@ impl Admission {
                 Validate::Later(validate) => validate(request, object, effects).await?,
             }
         }
+        effects.tell_audit(request.call);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! start of a cluster makes those that every cluster has. Nobody may see more than that the server lives.
 
 mod escalation;
+mod graph;
 mod node;
 mod references;
 mod roles;
@@ -57,13 +58,13 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Refuses what the user may not do.
+/// Refuses what the user may not do, and says by what he may do the rest, as far as that is told.
 ///
 /// # Errors
 /// 403 in upstream's words; 401 for nobody, who would be told no more by a refusal.
-pub(crate) fn authorize(roles: &Roles, user: &UserInfo, attributes: &Attributes<'_>) -> Result<(), Status> {
+pub(crate) fn authorize(roles: &Roles, user: &UserInfo, attributes: &Attributes<'_>) -> Result<String, Status> {
     match decide(roles, user, attributes) {
-        Ok(_) => Ok(()),
+        Ok(reason) => Ok(reason),
         Err(_) if user.name == ANONYMOUS => Err(Status::unauthorized()),
         Err(cause) => Err(refusal(user, attributes, &cause)),
     }
@@ -94,10 +95,11 @@ pub(crate) fn decide(roles: &Roles, user: &UserInfo, attributes: &Attributes<'_>
         return Ok(String::new());
     }
     let node = user.name.strip_prefix("system:node:").filter(|_| user.is_in(NODES) && attributes.path.is_none());
-    if node.is_some_and(|node| node::allows(node, attributes)) {
-        return Ok(String::new());
+    let Some(node) = node else { return roles.allow(user, attributes) };
+    match node::allows(node, attributes, roles.relations()) {
+        Ok(()) => Ok(String::new()),
+        Err(cause) => roles.allow(user, attributes).map_err(|more| cause + &more),
     }
-    roles.allow(user, attributes)
 }
 
 fn is_health(attributes: &Attributes<'_>) -> bool {

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::audit::Notes;
 use crate::list_options::Version;
 use crate::negotiation::{Form, Messages, Negotiated, negotiate};
 use crate::query::Query;
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// Texts for Warning headers, which go with the answer whatever it is.
     pub(crate) warnings: Arc<Mutex<Vec<String>>>,
+    /// What the audit log is to be told, if anything.
+    pub(crate) notes: Option<Arc<Notes>>,
 }
 
 /// A request about a kind in the table.
@@ -64,6 +67,7 @@ impl Call {
             method: http::Method::GET,
             now,
             warnings: Arc::default(),
+            notes: None,
         }
     }
 
@@ -72,6 +76,13 @@ impl Call {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         let room = WARNINGS_MAX.saturating_sub(warnings.len());
         warnings.extend(texts.take(room));
+    }
+
+    /// Tells the audit log something of this request.
+    pub(crate) fn annotate(&self, key: &str, value: &str) {
+        if let Some(notes) = &self.notes {
+            notes.annotate(key, value);
+        }
     }
 
     /// Agrees on a representation with the client, of what is shown in one form only.

@@ -8,6 +8,7 @@ use coracle_control_api::kinds::admission_registration::beta_kinds;
 
 use crate::admission::{NOT_BUILT, PLUGINS};
 use crate::aggregation::FrontProxy;
+use crate::audit::Audit;
 use crate::tokens::ServiceAccountKey;
 
 /// One line of a static token file.
@@ -55,6 +56,8 @@ pub struct ApiServerConfig {
     pub bootstrap_tokens: bool,
     /// By what servers that the API is extended by believe this one. Without it they get no client certificate.
     pub front_proxy: Option<FrontProxy>,
+    /// Who is told what of every request; nobody without it.
+    pub audit: Option<Audit>,
     /// The authority whose client certificates are believed, PEM: told to servers that the API is extended by.
     pub client_ca_pem: Option<String>,
     /// `HOST:PORT` under which clients reach the server: told in `/api`, and the endpoint of the service
@@ -95,6 +98,7 @@ impl Default for ApiServerConfig {
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             service_account_key: None,
             front_proxy: None,
+            audit: None,
             client_ca_pem: None,
             api_audiences: Vec::new(),
             bootstrap_tokens: true,

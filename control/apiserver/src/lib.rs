@@ -28,6 +28,7 @@ mod user;
 
 // The way of a request: connection, identity, permission, handler, answer.
 mod answer;
+mod audit;
 mod authentication;
 mod authorization;
 mod body;
@@ -66,6 +67,7 @@ mod verbs;
 mod webhook;
 
 pub use aggregation::FrontProxy;
+pub use audit::{Audit, AuditLog, AuditLogConfig, AuditPolicy, OpenAuditLogError, ParseAuditPolicyError};
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
 pub use server::{ApiServer, BootstrapError, ServeError};

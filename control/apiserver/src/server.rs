@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::Admission;
 use crate::aggregation::{self, Registry, Remote};
 use crate::answer::{Passed, add_warnings, compress, status_answer};
+use crate::audit::{self, Notes};
 use crate::authentication::{authenticate, impersonate};
 use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
@@ -163,13 +164,31 @@ impl Shared {
     ) -> Response {
         match authenticate(&self, certificate.as_ref(), request.headers_mut(), Timestamp::now()).await {
             Ok(user) => self.answer(request, user, true).await,
-            Err(status) => status_answer(&status, Negotiated::JSON),
+            Err(status) => {
+                if let Some(audit) = &self.config.audit {
+                    audit::refused(audit, request).await;
+                }
+                status_answer(&status, Negotiated::JSON)
+            }
         }
     }
 
-    /// Answers a request of a known user, who takes his turn if he `queues`. A panic in a handler is an error in us; it
-    /// ends that request only.
+    /// Answers a request of a known user, and leaves in the audit log what the policy wants there.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>, user: Arc<UserInfo>, queues: bool) -> Response {
+        match &self.config.audit {
+            None => self.respond(request, user, queues, None).await,
+            Some(audit) => Box::pin(audit::answer(audit, &self, request, user, queues)).await,
+        }
+    }
+
+    /// Answers a request of a known user, who takes his turn if he `queues`. A panic in a handler is an error in us; it ends that request only.
+    pub(crate) async fn respond(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        user: Arc<UserInfo>,
+        queues: bool,
+        notes: Option<Arc<Notes>>,
+    ) -> Response {
         let headers = request.headers().clone();
         let is_head = request.method() == Method::HEAD;
         let query = request.uri().query().unwrap_or_default();
@@ -182,12 +201,13 @@ impl Shared {
             method: if is_head { Method::GET } else { request.method().clone() },
             headers: headers.clone(),
             now: Timestamp::now(),
-            shared: Arc::clone(&self),
+            shared: Arc::clone(self),
+            notes: notes.clone(),
             info,
             warnings: Arc::default(),
         };
         let warnings = Arc::clone(&call.warnings);
-        let long = call.info.verb == "watch" || LONG_RUNNING.contains(&call.info.subresource.as_str());
+        let long = is_long_running(&call.info);
         let limit = match deadline::of(&call.query, self.config.request_timeout) {
             Err(status) if !long => return status_answer(&status, agreed.as_object()),
             limit => limit.unwrap_or(self.config.request_timeout),
@@ -201,7 +221,7 @@ impl Shared {
         let begin = Instant::now();
         let handled = AssertUnwindSafe(handle(call, request, queues, &class)).catch_unwind();
         let result = if long { Ok(handled.await) } else { tokio::time::timeout(limit, handled).await };
-        let mut answer = outcome(result, agreed);
+        let mut answer = outcome(result, agreed, notes.as_deref());
         drop(under_way);
         if let Some(subject) = subject {
             self.metrics.answered(subject, answer.status().as_u16(), (!long).then(|| begin.elapsed()));
@@ -241,12 +261,15 @@ impl Shared {
 /// What a handler came to: an answer, a refusal, a panic, or nothing in time.
 type Handled = Result<std::thread::Result<Result<Response, Status>>, tokio::time::error::Elapsed>;
 
-fn outcome(handled: Handled, agreed: Negotiated) -> Response {
+fn outcome(handled: Handled, agreed: Negotiated, notes: Option<&Notes>) -> Response {
     match handled {
         Ok(Ok(Ok(answer))) => answer,
         Ok(Ok(Err(status))) => status_answer(&status, agreed.as_object()),
         Ok(Err(_)) => {
             tracing::error!("a handler panicked");
+            if let Some(notes) = notes {
+                notes.panicked();
+            }
             let text = "this request caused apiserver to panic. Look in the logs for details";
             status_answer(&Status::internal(text), agreed)
         }
@@ -271,6 +294,11 @@ fn elsewhere(call: &Call) -> Option<Arc<Remote>> {
     }
 }
 
+/// Whether a request lasts as long as its client likes.
+pub(crate) fn is_long_running(info: &RequestInfo) -> bool {
+    info.verb == "watch" || LONG_RUNNING.contains(&info.subresource.as_str())
+}
+
 async fn handle(
     mut call: Call,
     request: Request<Body>,
@@ -280,6 +308,11 @@ async fn handle(
     let roles = call.shared.roles();
     let author = Arc::clone(&call.user);
     call.user = impersonate(&author, &call.headers, &|attributes| decide(&roles, &author, attributes).is_ok())?;
+    if !Arc::ptr_eq(&author, &call.user)
+        && let Some(notes) = &call.notes
+    {
+        notes.impersonate(&call.user);
+    }
     // Held until the handler has its answer; what is streamed after that takes no seat.
     let _seat = if queues {
         match call.shared.flow_control.admit(&call.shared.store, &call.user, &call.info, class).await {
@@ -292,7 +325,10 @@ async fn handle(
     } else {
         None
     };
-    authorize(&roles, &call.user, &Attributes::of(&call.info))?;
+    let decided = authorize(&roles, &call.user, &Attributes::of(&call.info));
+    call.annotate("authorization.k8s.io/decision", if decided.is_ok() { "allow" } else { "forbid" });
+    call.annotate("authorization.k8s.io/reason", decided.as_deref().unwrap_or_default());
+    decided?;
     if let Some(remote) = elsewhere(&call) {
         return aggregation::forward(&call, &remote, request).await;
     }

@@ -1,6 +1,7 @@
 //! The TLS loop: accepts connections, establishes who is at the other end, and serves HTTP/1.1 and HTTP/2.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// So many errors of accept in a row mean that the listener is of no more use.
 const ACCEPT_ERRORS_MAX: u32 = 1000;
+
+/// From where a request comes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Serves until `shutdown`, then lets what is open finish within the drain time.
 pub(crate) async fn serve(
@@ -100,18 +105,27 @@ impl Connection {
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
+        let peer = stream.get_ref().0.peer_addr().ok().map(|address| Peer(address.ip()));
         let certificates = stream.get_ref().1.peer_certificates();
         let certificate = certificates.and_then(|chain| chain.first());
         let user = certificate.and_then(|certificate| certificate_user(certificate)).map(Arc::new);
-        self.serve(TokioIo::new(stream), user).await;
+        self.serve(TokioIo::new(stream), user, peer).await;
     }
 
-    async fn serve(self, io: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>, user: Option<Arc<UserInfo>>) {
+    async fn serve(
+        self,
+        io: TokioIo<tokio_rustls::server::TlsStream<TcpStream>>,
+        user: Option<Arc<UserInfo>>,
+        peer: Option<Peer>,
+    ) {
         let shared = Arc::clone(&self.shared);
         let service = service_fn(move |request: http::Request<Incoming>| {
             let (shared, user) = (Arc::clone(&shared), user.clone());
             async move {
-                let request = request.map(Body::new);
+                let mut request = request.map(Body::new);
+                if let Some(peer) = peer {
+                    request.extensions_mut().insert(peer);
+                }
                 Ok::<_, Infallible>(Box::pin(shared.answer_from_outside(request, user)).await)
             }
         });

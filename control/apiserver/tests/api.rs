@@ -15,6 +15,8 @@ mod apply;
 #[cfg(test)]
 #[path = "api/arbitrary.rs"]
 mod arbitrary;
+#[path = "api/audit.rs"]
+mod audit;
 #[cfg(test)]
 #[path = "api/custom.rs"]
 mod custom;

@@ -1,6 +1,8 @@
 //! What admission wants besides the change of the object.
 
 use coracle_control_store::{Condition, Operation};
+
+use crate::call::Call;
 use tokio::sync::OwnedMutexGuard;
 
 use super::reinvocation::Reinvocation;
@@ -26,5 +28,14 @@ impl Effects {
     /// Whether something is written under this key together with the object.
     pub(super) fn makes(&self, key: &[u8]) -> bool {
         self.operations.iter().any(|operation| operation.key() == key)
+    }
+}
+
+impl Effects {
+    /// Hands the annotations over to the audit event of the request.
+    pub(super) fn tell_audit(&mut self, call: &Call) {
+        for (key, value) in self.audit_annotations.drain(..) {
+            call.annotate(&key, &value);
+        }
     }
 }

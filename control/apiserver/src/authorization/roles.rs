@@ -10,6 +10,8 @@ use futures::FutureExt as _;
 use serde_json::Value;
 
 use super::Attributes;
+use super::graph::NodeGraph;
+use super::node::Relations;
 use super::rule::Rule;
 use crate::user::UserInfo;
 
@@ -20,6 +22,7 @@ const PREFIX: &str = "/registry/rbac.authorization.k8s.io/";
 #[derive(Debug, Default)]
 pub(crate) struct RoleCache {
     current: Mutex<Option<Current>>,
+    graph: Arc<NodeGraph>,
 }
 
 #[derive(Debug)]
@@ -39,19 +42,26 @@ impl RoleCache {
                 Some(Ok(_)) => {
                     // The snapshot below has all that the watch can still tell.
                     while let Some(Ok(_)) = current.watch.next().now_or_never() {}
-                    current.roles = Arc::new(Roles::of(&store.snapshot()));
+                    current.roles = Arc::new(self.read(store, &store.snapshot()));
                     return Arc::clone(&current.roles);
                 }
                 Some(Err(_)) => {}
             }
         }
         let snapshot = store.snapshot();
-        let roles = Arc::new(Roles::of(&snapshot));
+        let roles = Arc::new(self.read(store, &snapshot));
         *current = store
             .watch(PREFIX.as_bytes(), snapshot.revision())
             .ok()
             .map(|watch| Current { watch, roles: Arc::clone(&roles) });
         roles
+    }
+}
+
+impl RoleCache {
+    fn read(&self, store: &Store, snapshot: &Snapshot) -> Roles {
+        let relations = Relations { graph: Arc::clone(&self.graph), store: store.clone() };
+        Roles { relations: Some(relations), ..Roles::of(snapshot) }
     }
 }
 
@@ -63,6 +73,8 @@ pub(crate) struct Roles {
     cluster_roles: HashMap<String, Arc<[Rule]>>,
     /// By namespace and name.
     roles: HashMap<(String, String), Arc<[Rule]>>,
+    /// Which objects the pods of a node name.
+    relations: Option<Relations>,
 }
 
 /// What a binding gives to its subjects.
@@ -109,6 +121,11 @@ impl Roles {
             all.bind(binding, Some(meta::namespace(binding)));
         }
         all
+    }
+
+    /// Where it is looked up what the pods of a node name.
+    pub(super) fn relations(&self) -> Option<&Relations> {
+        self.relations.as_ref()
     }
 
     /// The rules of the role that a `roleRef` names, as seen from a namespace.
