@@ -80,3 +80,55 @@ async fn a_new_node_takes_no_pods_until_it_is_ready() {
     let node = api.post("/api/v1/nodes", json!({"metadata": {"name": "edge"}})).await.check(201);
     assert_eq!(node.body["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
 }
+
+#[tokio::test]
+async fn a_node_reads_what_its_own_pods_name() {
+    let api = Api::start().await;
+    let secrets = "/api/v1/namespaces/default/secrets";
+    for name in ["named", "other"] {
+        api.post(secrets, json!({"metadata": {"name": name}})).await.check(201);
+    }
+    let body = json!({
+        "metadata": {"name": "p"},
+        "spec": {
+            "nodeName": "edge", "serviceAccountName": "default",
+            "containers": [{"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "named"}}]}],
+        },
+    });
+    let (edge, far) = (api.as_user(UserInfo::node("edge")), api.as_user(UserInfo::node("far")));
+    let path = format!("{secrets}/named");
+    edge.call("GET", &path, &[], Vec::new()).await.check(403);
+    let pod = api.post("/api/v1/namespaces/default/pods", body).await.check(201);
+    edge.call("GET", &path, &[], Vec::new()).await.check(200);
+    let listed = format!("{secrets}?fieldSelector=metadata.name%3Dnamed");
+    assert_eq!(edge.call("GET", &listed, &[], Vec::new()).await.check(200).names(), ["named"]);
+    edge.call("GET", secrets, &[], Vec::new()).await.check(403);
+    edge.call("GET", &format!("{secrets}/other"), &[], Vec::new()).await.check(403);
+    let answer = far.call("GET", &path, &[], Vec::new()).await.check(403);
+    let text = ": no relationship found between node 'far' and this object";
+    assert!(answer.message().ends_with(text), "{}", answer.message());
+    // A token is for the pod, and only its node gets it.
+    let tokens = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod.body["metadata"]["uid"]});
+    let asked = json!({"spec": {"boundObjectRef": bound}});
+    edge.json("POST", tokens, &[], &asked).await.check(201);
+    edge.json("POST", tokens, &[], &json!({"spec": {}})).await.check(403);
+    far.json("POST", tokens, &[], &asked).await.check(403);
+    api.delete("/api/v1/namespaces/default/pods/p?gracePeriodSeconds=0").await.check(200);
+    edge.call("GET", &path, &[], Vec::new()).await.check(403);
+}
+
+#[tokio::test]
+async fn a_node_labels_itself_with_what_it_is_alone() {
+    let api = Api::start().await;
+    let edge = api.as_user(UserInfo::node("edge"));
+    let node = |key: &str| json!({"metadata": {"name": "edge", "labels": {key: "x"}}});
+    for key in ["node-restriction.kubernetes.io/trusted", "node-role.kubernetes.io/control-plane"] {
+        let answer = edge.json("POST", "/api/v1/nodes", &[], &node(key)).await.check(403);
+        let text = format!("is not allowed to set the following labels: {key}");
+        assert!(answer.message().ends_with(&text), "{}", answer.message());
+    }
+    edge.json("POST", "/api/v1/nodes", &[], &node("node.kubernetes.io/any")).await.check(201);
+    let taints = json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}});
+    edge.json("PATCH", "/api/v1/nodes/edge", &[super::support::MERGE], &taints).await.check(403);
+}
