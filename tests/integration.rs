@@ -19,4 +19,5 @@ mod integration {
     mod run;
     mod streams;
     mod up;
+    mod workloads;
 }
