@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Shared;
 use crate::life::{Action, Exit, FailureKind, Input, PodLife, StartFailure, elapsed};
 use crate::logs::{Log, PodLogs};
+use crate::references::Known;
 use crate::runtime::Running;
 use crate::volumes::{self, Keeper, KeeperConfig};
 use last_words::LastWords;
@@ -447,6 +448,17 @@ impl PodWorker {
         let pod = Arc::clone(lock(&self.view.life).pod());
         let Some(names) = crate::life::container_at(&pod, container).map(crate::environment::needs) else { return };
         let (shared, namespace) = (Arc::clone(&self.shared), self.view.key.namespace.clone());
+        let absent = names.iter().find(|(kind, name)| failure.message == kind.not_found(name));
+        if let Some(name) = absent {
+            // A level: it may have come since the start looked.
+            let reference = shared.references.watch(&namespace, name);
+            self.missing.spawn(async move {
+                let mut known = reference.subscribe();
+                let _ended = known.wait_for(|known| matches!(known, Known::Present(_))).await;
+                container
+            });
+            return;
+        }
         let watched: Vec<_> = names.iter().map(|name| shared.references.watch(&namespace, name)).collect();
         if watched.is_empty() {
             return;
