@@ -196,7 +196,8 @@ impl Rule {
         if self.resources.iter().any(|entry| !entry.resource_names.is_empty() && entry.resources.is_empty()) {
             return Err(("resources.resourceNames".to_owned(), "using resourceNames requires at least one resource"));
         }
-        if !self.non_resource_urls.is_empty() && !(self.resources.is_empty() && self.namespaces.is_empty()) {
+        let names_resources = !self.resources.is_empty() || !self.namespaces.is_empty();
+        if names_resources && !self.non_resource_urls.is_empty() {
             let detail = "rules cannot apply to both regular resources and non-resource URLs";
             return Err(("nonResourceURLs".to_owned(), detail));
         }
