@@ -15,6 +15,7 @@ mod apply;
 #[cfg(test)]
 #[path = "api/arbitrary.rs"]
 mod arbitrary;
+#[cfg(test)]
 #[path = "api/audit.rs"]
 mod audit;
 #[cfg(test)]
