@@ -23,6 +23,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::host_links::HostLinks;
 use crate::server::Shared;
 use crate::streaming::open_port;
 
@@ -44,7 +45,7 @@ pub(crate) enum Place {
 /// Why no server is found for a service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ResolveError {
-    #[error("services {0:?} not found")]
+    #[error("service {0:?} not found")]
     UnknownService(String),
     #[error("no service port {0} found for service {1:?}")]
     UnknownPort(u16, String),
@@ -77,14 +78,21 @@ fn read(snapshot: &Snapshot, plural: &str, namespace: &str, name: &str) -> Optio
     serde_json::from_slice(&snapshot.get(key.as_bytes())?.value).ok()
 }
 
+/// A service as it is stored.
+///
+/// # Errors
+/// There is none of this name.
+pub(crate) fn service(snapshot: &Snapshot, namespace: &str, name: &str) -> Result<Value, ResolveError> {
+    read(snapshot, "services", namespace, name).ok_or_else(|| ResolveError::UnknownService(name.to_owned()))
+}
+
 /// Finds a ready endpoint of a service, any of them. `port` is the number or the name of a port of the service; empty
 /// means the port without a name.
 ///
 /// # Errors
 /// There is no such service or port, or nothing behind it.
 pub(crate) fn resolve(snapshot: &Snapshot, namespace: &str, name: &str, port: &str) -> Result<Place, ResolveError> {
-    let service =
-        read(snapshot, "services", namespace, name).ok_or_else(|| ResolveError::UnknownService(name.to_owned()))?;
+    let service = service(snapshot, namespace, name)?;
     let mut port_name = port.to_owned();
     if let Ok(number) = port.parse::<u16>() {
         let ports = meta::list(&service, &["spec", "ports"]);
@@ -163,12 +171,12 @@ fn place(snapshot: &Snapshot, endpoint: &Value, address: &str, port: u16) -> Opt
 ///
 /// # Errors
 /// It cannot be reached.
-pub(crate) async fn connect(shared: &Shared, place: &Place) -> Result<Box<dyn Stream>, BackendError> {
+pub(crate) async fn connect(hosts: &HostLinks, place: &Place) -> Result<Box<dyn Stream>, BackendError> {
     let connecting = async {
         Ok(match place {
             Place::Pod { node, path, port } => {
                 let unreachable = || BackendError::Host(format!("the host of node {node:?} cannot be reached"));
-                let agent = shared.hosts.get(node).ok_or_else(unreachable)?;
+                let agent = hosts.get(node).ok_or_else(unreachable)?;
                 let stream = open_port(agent, path, *port).await;
                 Box::new(stream.map_err(|status| BackendError::Host(status.message))?) as Box<dyn Stream>
             }

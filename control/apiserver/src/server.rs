@@ -102,7 +102,7 @@ impl ApiServer {
             sessions: Sessions::default(),
             aggregation: Registry::new(store.clone(), config.front_proxy.clone()),
             metrics: Arc::default(),
-            webhooks: WebhookClients::new(store.clone()),
+            webhooks: WebhookClients::new(store.clone(), hosts.clone()),
             // As upstream: three quarters of its time are left to the request when its turn comes.
             flow_control: FlowControl::new(config.requests_max, config.request_timeout / 4),
             store,

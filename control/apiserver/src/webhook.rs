@@ -23,6 +23,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 
+use crate::host_links::HostLinks;
 use connect::Connector;
 pub(crate) use failure::WebhookCallError;
 use failure::{describe, server_said};
@@ -43,6 +44,7 @@ type HttpsClient = Client<HttpsConnector<Connector>, Full<Bytes>>;
 /// The clients of all webhooks, one for each set of authorities.
 pub(crate) struct WebhookClients {
     store: Store,
+    hosts: HostLinks,
     /// By the authorities that are trusted: the bundle as it is configured, empty for those of the system.
     clients: Mutex<HashMap<String, Arc<HttpsClient>>>,
 }
@@ -54,9 +56,9 @@ impl std::fmt::Debug for WebhookClients {
 }
 
 impl WebhookClients {
-    /// Clients that find services in this store.
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, clients: Mutex::default() }
+    /// Clients that find services in this store, and their pods on these hosts.
+    pub(crate) fn new(store: Store, hosts: HostLinks) -> Self {
+        Self { store, hosts, clients: Mutex::default() }
     }
 
     /// Posts JSON to the webhook of a `clientConfig` and returns what it answers with, JSON as well.
@@ -96,7 +98,7 @@ impl WebhookClients {
             .with_tls_config(tls)
             .https_only()
             .enable_http1()
-            .wrap_connector(Connector::new(self.store.clone()));
+            .wrap_connector(Connector::new(self.store.clone(), self.hosts.clone()));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)

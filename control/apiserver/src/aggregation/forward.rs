@@ -82,7 +82,7 @@ pub(super) async fn exchange(
     if let Ok(host) = HeaderValue::from_str(&remote.host()) {
         request.headers_mut().insert(HOST, host);
     }
-    let stream = backend::connect(shared, &place).await.map_err(|error| unreachable(error.to_string()))?;
+    let stream = backend::connect(&shared.hosts, &place).await.map_err(|error| unreachable(error.to_string()))?;
     let secured = tls::secure(stream, tls.clone(), &remote.host()).await;
     let stream = secured.map_err(|error| unreachable(error.to_string()))?;
     backend::send(shared, stream, request).await.map_err(|error| unreachable(error.to_string()))

@@ -116,7 +116,7 @@ async fn to_server(
         passed.headers_mut().insert(HOST, host);
     }
     let client = passed.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
-    let mut stream = backend::connect(&call.shared, &place).await.map_err(|error| unreachable(&error))?;
+    let mut stream = backend::connect(&call.shared.hosts, &place).await.map_err(|error| unreachable(&error))?;
     if https {
         let config = client_config(Trust::Anybody, None).map_err(|error| Status::internal(&error.to_string()))?;
         let secured = secure(stream, config, "localhost").await;

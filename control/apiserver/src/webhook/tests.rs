@@ -1,6 +1,7 @@
-use super::connect::{Place, resolve};
+use super::connect::{Target, resolve};
 use super::failure::server_said;
 use super::*;
+use crate::backend::{Place, ResolveError};
 use coracle_control_store::{Operation, StoreConfig, Transaction};
 use serde_json::json;
 
@@ -35,10 +36,10 @@ async fn a_service_is_found_by_its_ready_endpoints_before_its_address() {
         store.transact(Transaction { conditions: Vec::new(), operations }).await.unwrap();
     };
     let found = || resolve(&store.snapshot(), "n", "hook", 443);
-    assert_eq!(found(), Err("service \"hook\" not found".to_owned()));
+    assert_eq!(found(), Err(ResolveError::UnknownService("hook".to_owned())));
     let spec = json!({"clusterIP": "10.0.0.1", "ports": [{"name": "https", "port": 443}]});
     put("/registry/core/services/n/hook", json!({ "spec": spec })).await;
-    assert_eq!(found(), Ok(Place::Address("10.0.0.1:443".parse().unwrap())));
+    assert_eq!(found(), Ok(Target::Place(Place::Address("10.0.0.1:443".parse().unwrap()))));
     let slice = json!({
         "metadata": {"labels": {"kubernetes.io/service-name": "hook"}},
         "ports": [{"name": "https", "port": 8443}],
@@ -48,6 +49,6 @@ async fn a_service_is_found_by_its_ready_endpoints_before_its_address() {
         ],
     });
     put("/registry/discovery.k8s.io/endpointslices/n/hook-1", slice).await;
-    assert_eq!(found(), Ok(Place::Address("127.0.0.3:8443".parse().unwrap())));
+    assert_eq!(found(), Ok(Target::Place(Place::Address("127.0.0.3:8443".parse().unwrap()))));
     assert!(resolve(&store.snapshot(), "n", "hook", 80).is_err());
 }
