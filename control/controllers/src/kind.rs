@@ -35,10 +35,6 @@ impl Kind {
         (&self.0.group, &self.0.plural)
     }
 
-    pub(crate) fn name(self) -> &'static str {
-        &self.0.kind
-    }
-
     pub(crate) fn is_namespaced(self) -> bool {
         self.0.namespaced
     }

@@ -1,5 +1,6 @@
 //! The kinds that are watched, and what is kept of each.
 
+mod definition;
 mod pod;
 mod whole;
 
@@ -11,6 +12,7 @@ use k8s_openapi::api::coordination::v1::Lease as ApiLease;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
+use kube::discovery::ApiResource;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
@@ -21,6 +23,7 @@ use crate::informer::{Cache, Kept};
 use crate::kind::Kind;
 use crate::meta::Meta;
 
+pub(crate) use definition::Definition;
 #[cfg(test)]
 pub(crate) use pod::ContainerEnd;
 pub(crate) use pod::{JOB_FINALIZER, Labels, Phase, Pod};
@@ -87,6 +90,7 @@ pub(crate) struct Observed {
     pub(crate) leases: Arc<Cache<Lease>>,
     pub(crate) service_accounts: Arc<Cache<Meta>>,
     pub(crate) token_secrets: Arc<Cache<TokenSecret>>,
+    pub(crate) definitions: Arc<Cache<Definition>>,
     pub(crate) config_maps: Arc<Cache<Meta>>,
     pub(crate) secrets: Arc<Cache<Meta>>,
     pub(crate) events: Arc<Cache<Meta>>,
@@ -114,7 +118,7 @@ macro_rules! kept {
         }
     )*};
 }
-kept!(Namespace, Node, Lease, TokenSecret);
+kept!(Namespace, Node, Lease, TokenSecret, Definition);
 
 impl Observed {
     pub(crate) fn new() -> Self {
@@ -127,6 +131,7 @@ impl Observed {
     fn metadata_cache(&self, kind: Kind) -> Option<Arc<Cache<Meta>>> {
         Some(match kind.path() {
             ("", "namespaces" | "nodes" | "pods") | ("coordination.k8s.io", "leases") => return None,
+            ("apiextensions.k8s.io", "customresourcedefinitions") => return None,
             ("", "configmaps") => self.config_maps.clone(),
             ("", "events") => self.events.clone(),
             ("", "secrets") => self.secrets.clone(),
@@ -144,6 +149,7 @@ impl Observed {
                 ("", "nodes") => visitor.visit(kind, &self.nodes),
                 ("", "pods") => visitor.visit(kind, &self.pods),
                 ("coordination.k8s.io", "leases") => visitor.visit(kind, &self.leases),
+                ("apiextensions.k8s.io", "customresourcedefinitions") => visitor.visit(kind, &self.definitions),
                 _ => {}
             }
         }
@@ -161,6 +167,7 @@ impl Observed {
         self.leases.wait_until_synced().await;
         self.wholes.wait_until_synced().await;
         self.token_secrets.wait_until_synced().await;
+        self.definitions.wait_until_synced().await;
         for (_, cache) in &self.metadata {
             cache.wait_until_synced().await;
         }
@@ -181,13 +188,27 @@ impl Observed {
         });
         let secrets = watcher(Api::all(client.clone()), config().fields(TOKEN_SECRETS));
         follow(tasks, stopped, &self.token_secrets, "Secret", secrets, |object| Some(TokenSecret::from_api(object)));
+        let definitions = watcher(Api::all_with(client.clone(), &Definition::resource()), config());
+        follow(tasks, stopped, &self.definitions, "CustomResourceDefinition", definitions, Definition::from_dynamic);
         for (kind, cache) in &self.metadata {
-            let objects = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), &kind.resource());
-            let keep = |object: &PartialObjectMeta<DynamicObject>| Some(Meta::from_api(&object.metadata));
-            follow(tasks, stopped, cache, kind.name(), watcher(objects, config()), keep);
+            follow_metadata(tasks, stopped, cache, client, &kind.resource());
         }
         self.wholes.watch_all(client, tasks, stopped);
     }
+}
+
+/// Starts a watch of the metadata of one kind.
+pub(crate) fn follow_metadata(
+    tasks: &mut JoinSet<()>,
+    stopped: &watch::Receiver<bool>,
+    cache: &Arc<Cache<Meta>>,
+    client: &Client,
+    resource: &ApiResource,
+) {
+    let objects = Api::<PartialObjectMeta<DynamicObject>>::all_with(client.clone(), resource);
+    let keep = |object: &PartialObjectMeta<DynamicObject>| Some(Meta::from_api(&object.metadata));
+    let events = watcher(objects, watcher::Config::default().streaming_lists());
+    follow(tasks, stopped, cache, &resource.kind, events, keep);
 }
 
 fn follow<O, V: Kept>(

@@ -2,12 +2,13 @@
 //!
 //! Background: the owner goes at once, its dependents follow. Foreground: the owner waits, with a finalizer, until the dependents that
 //! block it are gone. Orphan: the owner waits until no dependent names it any more. The graph of who owns whom is kept from the
-//! shared watches of every built-in kind; that an owner is absent from it is never enough to delete anything: the API server is asked first.
-//!
-//! Custom objects are asked for as owners, but not watched: as dependents they stay, and a foreground or orphan deletion of one waits.
+//! shared watches of every built-in kind and from one watch per custom kind; that an owner is absent from it is never enough to delete
+//! anything: the API server is asked first. Only of an owner whose kind is no longer served it counts that it was seen to go.
 
+mod custom;
 mod graph;
 mod plan;
+mod source;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,14 +29,18 @@ use crate::observed::Visit;
 use crate::queue::{Next, Queue};
 use crate::requests::{Deletion, RequestError, without_finalizer};
 use crate::worker::{self, Reconcile};
+use custom::CustomKinds;
 use graph::{Graph, Uid};
 use plan::{Action, OwnerState, plan};
+use source::Source;
 
 pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>, stopped: &watch::Receiver<bool>) {
     let queue = Arc::new(Queue::default());
     let graph = Arc::new(Mutex::new(Graph::default()));
-    context.observed.visit(&mut Follow { graph: graph.clone(), queue: queue.clone() });
-    worker::start(Controller { context: context.clone(), graph }, queue, context, tasks, stopped);
+    let mut follow = Follow { graph: graph.clone(), queue: queue.clone() };
+    context.observed.visit(&mut follow);
+    let custom = CustomKinds::start(context, follow, stopped);
+    worker::start(Controller { context: context.clone(), graph, custom }, queue, context, tasks, stopped);
 }
 
 struct Follow {
@@ -43,13 +48,10 @@ struct Follow {
     queue: Arc<Queue<Uid>>,
 }
 
-impl Visit for Follow {
-    fn visit<V: Kept>(&mut self, kind: Kind, cache: &Arc<Cache<V>>) {
-        // Events own nothing and are owned by nobody, and there are many.
-        if kind.path() == ("", "events") {
-            return;
-        }
-        let (graph, queue) = (self.graph.clone(), self.queue.clone());
+impl Follow {
+    /// Takes every change of a kind's objects into the graph.
+    fn subscribe<V: Kept>(&self, source: &Source, cache: &Arc<Cache<V>>) {
+        let (graph, queue, source) = (self.graph.clone(), self.queue.clone(), source.clone());
         cache.subscribe(move |change| {
             let mut graph = graph.lock().unwrap_or_else(PoisonError::into_inner);
             let mut touched = Vec::new();
@@ -57,17 +59,33 @@ impl Visit for Follow {
                 touched.extend(graph.remove(&gone.meta().uid));
             }
             if let Some(new) = change.new {
-                touched.extend(graph.set(kind, new.meta()));
+                touched.extend(graph.set(&source, new.meta()));
             }
             drop(graph);
             touched.into_iter().for_each(|uid| queue.add(uid));
         });
+    }
+
+    /// Takes in that an object went of which no watch tells any more.
+    fn gone(&self, meta: &Meta) {
+        let touched = self.graph.lock().unwrap_or_else(PoisonError::into_inner).remove(&meta.uid);
+        touched.into_iter().for_each(|uid| self.queue.add(uid));
+    }
+}
+
+impl Visit for Follow {
+    fn visit<V: Kept>(&mut self, kind: Kind, cache: &Arc<Cache<V>>) {
+        // Events own nothing and are owned by nobody, and there are many.
+        if kind.path() != ("", "events") {
+            self.subscribe(&Source::new(kind.resource()), cache);
+        }
     }
 }
 
 struct Controller {
     context: Context,
     graph: Arc<Mutex<Graph>>,
+    custom: Arc<CustomKinds>,
 }
 
 impl Controller {
@@ -90,7 +108,10 @@ impl Controller {
 
     async fn look_up(&self, dependent: &Meta, owner: &OwnerReference) -> Result<OwnerState, RequestError> {
         let requests = &self.context.requests;
-        let Some((resource, scope)) = self.resource_of(owner).await? else { return Ok(OwnerState::Unknown) };
+        let Some((resource, scope)) = self.resource_of(owner).await? else {
+            let gone = self.graph().was_seen_to_go(&owner.uid);
+            return Ok(if gone { OwnerState::Absent } else { OwnerState::Unknown });
+        };
         let owners: Api<DynamicObject> = match scope {
             Scope::Cluster => Api::all_with(requests.client(), &resource),
             // An owner in a namespace owns within its namespace only.
@@ -119,11 +140,11 @@ impl Controller {
         Ok(found)
     }
 
-    async fn carry_out(&self, kind: Kind, meta: &Meta, action: Action) -> Result<(), RequestError> {
+    async fn carry_out(&self, source: &Source, meta: &Meta, action: Action) -> Result<(), RequestError> {
         let requests = &self.context.requests;
         let objects: Api<DynamicObject> = match &*meta.key.namespace {
-            "" => Api::all_with(requests.client(), &kind.resource()),
-            namespace => Api::namespaced_with(requests.client(), namespace, &kind.resource()),
+            "" => Api::all_with(requests.client(), &source.resource()),
+            namespace => Api::namespaced_with(requests.client(), namespace, &source.resource()),
         };
         match action {
             Action::Nothing => Ok(()),
@@ -134,18 +155,18 @@ impl Controller {
             }
             Action::KeepOwners(kept) => requests.rewrite(&objects, meta, |_| json!({"ownerReferences": kept})).await,
             Action::DeleteDependents(dependents) => {
-                for (kind, dependent) in dependents {
+                for (source, dependent) in dependents {
                     // Who has dependents waits for them in turn, so that the first owner goes last of all.
                     let leaf = self.graph().dependents(&dependent.uid).is_empty();
                     let how = if leaf { PropagationPolicy::Background } else { PropagationPolicy::Foreground };
-                    Box::pin(self.carry_out(kind, &dependent, Action::Delete(how))).await?;
+                    Box::pin(self.carry_out(&source, &dependent, Action::Delete(how))).await?;
                 }
                 Ok(())
             }
             Action::ReleaseDependents(dependents) => {
-                for (kind, dependent) in dependents {
+                for (source, dependent) in dependents {
                     let kept = dependent.owners.iter().filter(|owner| *owner.uid != *meta.uid).cloned().collect();
-                    Box::pin(self.carry_out(kind, &dependent, Action::KeepOwners(kept))).await?;
+                    Box::pin(self.carry_out(&source, &dependent, Action::KeepOwners(kept))).await?;
                 }
                 Ok(())
             }
@@ -159,11 +180,15 @@ impl Reconcile for Controller {
     const NAME: &'static str = "owner garbage";
 
     async fn reconcile(&self, uid: &Uid) -> Result<Next, RequestError> {
-        let Some((kind, meta)) = self.graph().object(uid) else { return Ok(Next::Wait) };
+        let Some((source, meta)) = self.graph().object(uid) else { return Ok(Next::Wait) };
+        if meta.deleting {
+            // Its dependents may be of a kind of which nothing was shown yet.
+            self.custom.wait_until_synced().await;
+        }
         let owners = if meta.deleting { Vec::new() } else { self.owner_states(&meta).await? };
         let dependents = self.graph().dependents(uid);
         let action = plan(&meta, &owners, dependents);
-        self.carry_out(kind, &meta, action).await?;
+        self.carry_out(&source, &meta, action).await?;
         Ok(Next::Wait)
     }
 }

@@ -4,6 +4,7 @@
 mod controllers {
     mod cluster;
 
+    mod custom_garbage;
     mod deployments;
     mod garbage;
     mod jobs;

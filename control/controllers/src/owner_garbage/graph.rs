@@ -1,10 +1,10 @@
 //! Who owns whom.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::plan::OwnerState;
-use crate::kind::Kind;
+use super::source::Source;
 use crate::meta::Meta;
 
 pub(super) type Uid = Arc<str>;
@@ -15,14 +15,16 @@ pub(super) type Uid = Arc<str>;
 /// asking; they cost one entry that shares its strings with the caches.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    objects: HashMap<Uid, (Kind, Meta)>,
+    objects: HashMap<Uid, (Source, Meta)>,
     dependents: HashMap<Uid, BTreeSet<Uid>>,
+    /// Those that were observed to go while others named them, for as long as others do.
+    gone: HashSet<Uid>,
 }
 
 impl Graph {
     /// Takes in an object. Returns the uids that have to be looked at.
-    pub(super) fn set(&mut self, kind: Kind, meta: &Meta) -> Vec<Uid> {
-        let old = self.objects.insert(meta.uid.clone(), (kind, meta.clone()));
+    pub(super) fn set(&mut self, source: &Source, meta: &Meta) -> Vec<Uid> {
+        let old = self.objects.insert(meta.uid.clone(), (source.clone(), meta.clone()));
         let mut touched = Vec::new();
         if let Some((_, old)) = &old {
             for owner in &old.owners {
@@ -51,6 +53,9 @@ impl Graph {
     pub(super) fn remove(&mut self, uid: &Uid) -> Vec<Uid> {
         let Some((_, meta)) = self.objects.remove(uid) else { return Vec::new() };
         let mut touched: Vec<Uid> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
+        if !touched.is_empty() {
+            self.gone.insert(uid.clone());
+        }
         for owner in &meta.owners {
             self.unlink(&owner.uid, uid);
             touched.extend(self.waiting_owner(&owner.uid));
@@ -58,12 +63,12 @@ impl Graph {
         touched
     }
 
-    pub(super) fn object(&self, uid: &Uid) -> Option<(Kind, Meta)> {
+    pub(super) fn object(&self, uid: &Uid) -> Option<(Source, Meta)> {
         self.objects.get(uid).cloned()
     }
 
     /// The objects that name `uid` as an owner.
-    pub(super) fn dependents(&self, uid: &Uid) -> Vec<(Kind, Meta)> {
+    pub(super) fn dependents(&self, uid: &Uid) -> Vec<(Source, Meta)> {
         let uids = self.dependents.get(uid).into_iter().flatten();
         uids.filter_map(|dependent| self.objects.get(dependent).cloned()).collect()
     }
@@ -73,6 +78,11 @@ impl Graph {
         let (_, meta) = self.objects.get(uid)?;
         let waits = meta.deleting && meta.foreground_finalizer;
         Some(if waits { OwnerState::WaitsForDependents } else { OwnerState::Present })
+    }
+
+    /// Whether an owner was there once and was observed to go. Uids do not come back.
+    pub(super) fn was_seen_to_go(&self, uid: &str) -> bool {
+        self.gone.contains(uid)
     }
 
     fn waiting_owner(&self, uid: &str) -> Option<Uid> {
@@ -85,6 +95,7 @@ impl Graph {
             dependents.remove(dependent);
             if dependents.is_empty() {
                 self.dependents.remove(owner);
+                self.gone.remove(owner);
             }
         }
     }

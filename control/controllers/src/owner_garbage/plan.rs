@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PropagationPolicy;
 
-use crate::kind::Kind;
+use super::source::Source;
 use crate::meta::{FOREGROUND_FINALIZER, Meta, ORPHAN_FINALIZER};
 
 /// What is known of an owner.
@@ -27,14 +27,14 @@ pub(super) enum Action {
     /// Drop the references to owners that are gone; these stay.
     KeepOwners(Vec<OwnerReference>),
     /// Foreground: delete those that this object waits for.
-    DeleteDependents(Vec<(Kind, Meta)>),
+    DeleteDependents(Vec<(Source, Meta)>),
     /// Orphan: make these name this object no longer.
-    ReleaseDependents(Vec<(Kind, Meta)>),
+    ReleaseDependents(Vec<(Source, Meta)>),
     RemoveFinalizer(&'static str),
 }
 
 /// Decides. `owners` is in the order of `meta.owners`, and empty when the object is being deleted already.
-pub(super) fn plan(meta: &Meta, owners: &[OwnerState], dependents: Vec<(Kind, Meta)>) -> Action {
+pub(super) fn plan(meta: &Meta, owners: &[OwnerState], dependents: Vec<(Source, Meta)>) -> Action {
     if meta.deleting {
         return finish_deletion(meta, dependents);
     }
@@ -54,7 +54,7 @@ pub(super) fn plan(meta: &Meta, owners: &[OwnerState], dependents: Vec<(Kind, Me
     Action::Delete(if in_foreground { PropagationPolicy::Foreground } else { PropagationPolicy::Background })
 }
 
-fn finish_deletion(meta: &Meta, dependents: Vec<(Kind, Meta)>) -> Action {
+fn finish_deletion(meta: &Meta, dependents: Vec<(Source, Meta)>) -> Action {
     if meta.orphan_finalizer {
         let still_named = dependents;
         return if still_named.is_empty() {

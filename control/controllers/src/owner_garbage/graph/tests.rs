@@ -4,6 +4,7 @@ use super::Graph;
 use crate::kind::Kind;
 use crate::meta::Meta;
 use crate::owner_garbage::plan::OwnerState;
+use crate::owner_garbage::source::Source;
 
 /// Metadata of the object with this uid, owned by these.
 pub(in crate::owner_garbage) fn meta(uid: &str, owners: &[&str], more: &Value) -> Meta {
@@ -22,7 +23,8 @@ pub(in crate::owner_garbage) fn deleted_with(finalizer: &str) -> Value {
 
 fn set(graph: &mut Graph, meta: &Meta) -> Vec<String> {
     let kind = Kind::find("", "v1", "ConfigMap").expect("a built-in kind");
-    let mut touched: Vec<String> = graph.set(kind, meta).iter().map(ToString::to_string).collect();
+    let mut touched: Vec<String> =
+        graph.set(&Source::new(kind.resource()), meta).iter().map(ToString::to_string).collect();
     touched.sort();
     touched.dedup();
     touched
@@ -65,4 +67,19 @@ fn an_owner_that_waits_is_looked_at_whenever_a_dependent_changes() {
     assert_eq!(graph.owner_state("owner"), Some(OwnerState::WaitsForDependents));
     let touched: Vec<String> = graph.remove(&"child".into()).iter().map(ToString::to_string).collect();
     assert_eq!(touched, ["owner"]);
+}
+
+#[test]
+fn that_an_owner_went_is_known_while_anybody_names_it() {
+    let mut graph = Graph::default();
+    set(&mut graph, &meta("owner", &[], &json!({})));
+    set(&mut graph, &meta("childless", &[], &json!({})));
+    set(&mut graph, &meta("child", &["owner"], &json!({})));
+    assert!(!graph.was_seen_to_go("owner"));
+    graph.remove(&"owner".into());
+    graph.remove(&"childless".into());
+    assert!(graph.was_seen_to_go("owner"));
+    assert!(!graph.was_seen_to_go("childless"));
+    graph.remove(&"child".into());
+    assert!(!graph.was_seen_to_go("owner"));
 }

@@ -4,14 +4,15 @@ use super::{Action, OwnerState, plan};
 use crate::kind::Kind;
 use crate::meta::Meta;
 use crate::owner_garbage::graph::tests::{deleted_with, meta};
+use crate::owner_garbage::source::Source;
 
 /// The action in one line.
 fn decided(meta: &Meta, owners: &[OwnerState], dependents: &[Meta]) -> String {
-    let named = |dependents: Vec<(Kind, Meta)>| {
+    let named = |dependents: Vec<(Source, Meta)>| {
         dependents.iter().map(|(_, meta)| meta.uid.to_string()).collect::<Vec<_>>().join(" ")
     };
-    let pod = Kind::find("", "v1", "Pod").expect("a built-in kind");
-    match plan(meta, owners, dependents.iter().map(|meta| (pod, meta.clone())).collect()) {
+    let pod = Source::new(Kind::find("", "v1", "Pod").expect("a built-in kind").resource());
+    match plan(meta, owners, dependents.iter().map(|meta| (pod.clone(), meta.clone())).collect()) {
         Action::Nothing => "nothing".to_owned(),
         Action::Delete(how) => format!("delete {how:?}"),
         Action::KeepOwners(kept) => {
