@@ -17,8 +17,9 @@ struct Layout {
     api_version: Range<usize>,
     /// `"kind":"Pod",` with its comma.
     kind: Range<usize>,
-    /// The value of `metadata`, braces included.
-    metadata: Range<usize>,
+    /// Where the value of `metadata` begins: its opening brace. Its end is not looked for, since it is long, and every
+    /// event of every watch comes through here.
+    metadata: usize,
 }
 
 /// The canonical bytes of an object, without its resource version. The value keeps its own.
@@ -85,26 +86,28 @@ pub(crate) fn write_list_item(out: &mut Vec<u8>, stored: &[u8], revision: u64) {
 }
 
 fn write_from(out: &mut Vec<u8>, stored: &[u8], from: usize, layout: &Layout, revision: u64) {
-    let inside = layout.metadata.start + 1;
-    let place = revision_place(stored, &layout.metadata);
+    let inside = layout.metadata + 1;
+    let place = revision_place(stored, layout.metadata);
     out.extend_from_slice(&stored[from..place]);
     out.extend_from_slice(if place > inside { b",\"resourceVersion\":\"" } else { b"\"resourceVersion\":\"" });
     write_decimal(out, revision);
     out.push(b'"');
-    if place == inside && inside + 1 < layout.metadata.end {
+    if place == inside && stored.get(inside) != Some(&b'}') {
         out.push(b',');
     }
     out.extend_from_slice(&stored[place..]);
 }
 
 /// Where the resource version goes: after the fields that upstream prints before it.
-fn revision_place(stored: &[u8], metadata: &Range<usize>) -> usize {
-    let mut place = metadata.start + 1;
-    for (name, value) in members(&stored[metadata.clone()]) {
+fn revision_place(stored: &[u8], metadata: usize) -> usize {
+    let mut place = metadata + 1;
+    let mut scanner = Members::new(&stored[metadata..]);
+    while let Some((name, value)) = scanner.key() {
         if !matches!(name, b"name" | b"generateName" | b"namespace" | b"selfLink" | b"uid") {
             break;
         }
-        place = metadata.start + value.end;
+        let Some(end) = scanner.skip(value) else { break };
+        place = metadata + end;
     }
     place
 }
@@ -127,7 +130,8 @@ pub(crate) fn write_decimal(out: &mut Vec<u8>, number: u64) {
 
 /// The raw bytes of `metadata`.
 pub(crate) fn metadata(stored: &[u8]) -> Option<&[u8]> {
-    layout(stored).map(|layout| &stored[layout.metadata])
+    let start = layout(stored)?.metadata;
+    stored.get(start..value_end(stored, start)?)
 }
 
 /// The raw JSON value at a path of object keys, or `None` when there is none.
@@ -150,16 +154,17 @@ pub(crate) fn labels(stored: &[u8]) -> serde_json::Map<String, Value> {
 fn layout(stored: &[u8]) -> Option<Layout> {
     let mut api_version = 0..0;
     let mut kind = 0..0;
-    for (name, value) in members(stored) {
+    let mut scanner = Members::new(stored);
+    while let Some((name, value)) = scanner.key() {
         // Every member ends with a comma but the last, and `metadata` comes after these two.
-        let start = value.start.checked_sub(name.len() + 3)?;
+        let start = value.checked_sub(name.len() + 3)?;
+        if name == b"metadata" {
+            return (stored.get(value) == Some(&b'{')).then_some(Layout { api_version, kind, metadata: value });
+        }
+        let end = scanner.skip(value)?;
         match name {
-            b"apiVersion" => api_version = start..value.end + 1,
-            b"kind" => kind = start..value.end + 1,
-            b"metadata" => {
-                let is_object = stored.get(value.start) == Some(&b'{');
-                return is_object.then_some(Layout { api_version, kind, metadata: value });
-            }
+            b"apiVersion" => api_version = start..end + 1,
+            b"kind" => kind = start..end + 1,
             _ => {}
         }
     }
@@ -168,23 +173,43 @@ fn layout(stored: &[u8]) -> Option<Layout> {
 
 /// The members of a JSON object without white space: raw key (escapes not resolved) and the range of the value.
 pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
-    let mut position = 1;
-    let valid = json.first() == Some(&b'{');
+    let mut scanner = Members::new(json);
     std::iter::from_fn(move || {
-        if !valid || json.get(position) != Some(&b'"') {
-            return None;
-        }
-        let key_end = string_end(json, position)?;
-        let key = json.get(position + 1..key_end - 1)?;
-        if json.get(key_end) != Some(&b':') {
-            return None;
-        }
-        let value_end = value_end(json, key_end + 1)?;
-        let value = key_end + 1..value_end;
-        // Past the comma, or past the closing brace, after which no quote follows.
-        position = value_end + 1;
-        Some((key, value))
+        let (name, value) = scanner.key()?;
+        let end = scanner.skip(value)?;
+        Some((name, value..end))
     })
+}
+
+/// Goes through the members of a JSON object; a value is looked at only when it is skipped.
+struct Members<'a> {
+    json: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Members<'a> {
+    fn new(json: &'a [u8]) -> Self {
+        // What is no object has no member: no quote stands past its end.
+        Self { json, position: if json.first() == Some(&b'{') { 1 } else { json.len() } }
+    }
+
+    /// The key of the next member, and where its value begins.
+    fn key(&mut self) -> Option<(&'a [u8], usize)> {
+        if self.json.get(self.position) != Some(&b'"') {
+            return None;
+        }
+        let key_end = string_end(self.json, self.position)?;
+        let key = self.json.get(self.position + 1..key_end - 1)?;
+        (self.json.get(key_end) == Some(&b':')).then_some((key, key_end + 1))
+    }
+
+    /// Goes past the value that begins at `start`, and says where it ends.
+    fn skip(&mut self, start: usize) -> Option<usize> {
+        let end = value_end(self.json, start)?;
+        // Past the comma, or past the closing brace, after which no quote follows.
+        self.position = end + 1;
+        Some(end)
+    }
 }
 
 /// The position after the string that begins at `start`.
