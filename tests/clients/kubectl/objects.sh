@@ -67,7 +67,8 @@ selectors() {
   is "configmap/red" k get configmap -l 'color,color!=blue' -o name
   is "configmap/red" k get configmap --field-selector metadata.name=red -o name
   refuses "is not a known field selector" k get configmap --field-selector spec.nothing=1
-  is "configmap/red annotated" k annotate configmap red note=seen
+  # kubectl 1.27 says "annotate" here.
+  says "configmap/red annotate" k annotate configmap red note=seen
   is "seen" field configmap/red '{.metadata.annotations.note}'
   is "blue red" bash -c "$program -n $namespace get configmap blue red --sort-by=.metadata.name -o jsonpath='{.items[*].metadata.name}'"
   says "COLOR" k get configmap -L color
