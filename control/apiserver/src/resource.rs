@@ -72,7 +72,7 @@ async fn answer_object(call: &ResourceCall, request: Request<Body>) -> Result<Re
     match verb {
         Verb::Get => get::get(call).await,
         Verb::List => list::list(call).await,
-        Verb::Watch => watch::watch(call).await,
+        Verb::Watch => watch::watch(call, request).await,
         Verb::Create if subresources::is_binding(&call.kind) => subresources::binding(call, request).await,
         Verb::Create if reviews::is_review(&call.kind) => reviews::answer(call, request).await,
         Verb::Create => create::create(call, request).await,

@@ -1,9 +1,10 @@
-//! Streams over WebSocket: each message begins with the number of its channel.
+//! Streams over WebSocket: each message begins with the number of its channel. The events of a watch are messages as they are.
 
 mod dialect;
 mod exec;
 mod port_forward;
 mod tunnel;
+mod watch;
 
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
@@ -18,6 +19,7 @@ pub(super) use dialect::Dialect;
 pub(super) use exec::run as run_exec;
 pub(super) use port_forward::{PROTOCOLS as PORT_FORWARD_PROTOCOLS, run as run_port_forward};
 pub(super) use tunnel::{TUNNEL_PREFIX, run as run_tunnel};
+pub(super) use watch::run as run_watch;
 
 /// The largest message that a client may send. Upstream's clients send 32 KiB at most.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -27,12 +29,20 @@ const WRITE_BYTES_MAX: usize = 256 * 1024;
 type Socket = WebSocketStream<Connection>;
 
 async fn open(connection: Connection) -> Socket {
-    let config = WebSocketConfig::default()
+    let config = config().max_write_buffer_size(WRITE_BYTES_MAX + MESSAGE_BYTES_MAX);
+    WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await
+}
+
+/// Opens a socket over which messages of any size are sent, one after the other, so that no more than one of them is in its buffer.
+async fn open_for_any_size(connection: Connection) -> Socket {
+    WebSocketStream::from_raw_socket(connection, Role::Server, Some(config())).await
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BYTES_MAX + MESSAGE_BYTES_MAX);
-    WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await
 }
 
 /// The next message that carries data; `None` when the client has gone. Pings are answered on the way.

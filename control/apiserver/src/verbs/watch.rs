@@ -1,4 +1,4 @@
-//! watch: a stream of JSON lines, one per change.
+//! watch: a stream of JSON lines, one per change, or of messages of a WebSocket.
 //!
 //! The store's watch is a position in its history and holds no events, so a watcher that reads slowly costs nothing. When
 //! it falls behind the history it gets an error event and the stream ends; nothing is ever left out silently.
@@ -11,6 +11,8 @@ use bytes::Bytes;
 use coracle_control_api::protobuf;
 use coracle_control_api::status::Status;
 use coracle_control_store::{Entry, Watch, WatchBatch, WatchError, WatchEvent, WatchLost};
+use futures::StreamExt as _;
+use http::Request;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use rand::Rng as _;
 use serde_json::json;
@@ -24,6 +26,7 @@ use crate::list_options::{ListOptions, Version};
 use crate::metrics::{LongRunning, Subject};
 use crate::negotiation::{Encoding, Form, Negotiated, STREAMABLE};
 use crate::stored;
+use crate::streaming::{self, Framing};
 use crate::table::{IncludeObject, TableWriter, partial, write_value};
 use crate::verbs::get::FORMS;
 use crate::verbs::list::scope_prefix;
@@ -34,7 +37,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// The annotation that tells a client that it has seen the initial state.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-pub(crate) async fn watch(call: &ResourceCall) -> Answer {
+pub(crate) async fn watch(call: &ResourceCall, request: Request<Body>) -> Answer {
     let agreed = call.negotiate(FORMS)?;
     if agreed.encoding == Encoding::Yaml {
         return Err(Status::not_acceptable(STREAMABLE));
@@ -44,11 +47,12 @@ pub(crate) async fn watch(call: &ResourceCall) -> Answer {
     // The old paths below `/watch/` may name one object.
     let filter = if call.name().is_empty() { filter } else { filter.named(call.name()) };
     let stream = open(call, options, filter, agreed).await?;
-    let body = Body::from_stream(futures::stream::unfold(stream, |mut stream| async move {
-        let chunk = stream.next().await?;
-        Some((Ok::<_, Infallible>(chunk), stream))
-    }));
-    let mut answer = axum::response::Response::new(body);
+    let chunks = futures::stream::unfold(stream, |mut stream| async move { Some((stream.next().await?, stream)) });
+    if streaming::wants_messages(&call.headers) {
+        let framing = if agreed.encoding == Encoding::Protobuf { Framing::Lengths } else { Framing::Lines };
+        return streaming::serve_watch(call, request, framing, chunks);
+    }
+    let mut answer = axum::response::Response::new(Body::from_stream(chunks.map(Ok::<_, Infallible>)));
     let content_type = match agreed.encoding {
         Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
         Encoding::Json | Encoding::PrettyJson | Encoding::Yaml => "application/json",

@@ -8,6 +8,8 @@ mod kubectl;
 mod proxy;
 #[path = "streaming/socket.rs"]
 mod socket;
+#[path = "streaming/watch.rs"]
+mod watch;
 
 use axum::body::Body;
 use http::Request;

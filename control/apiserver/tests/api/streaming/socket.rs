@@ -25,6 +25,10 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) async fn open(served: &Served, path: &str, protocols: &str) -> Self {
+        Self::open_accepting(served, path, protocols, "*/*").await
+    }
+
+    pub(super) async fn open_accepting(served: &Served, path: &str, protocols: &str, accept: &str) -> Self {
         let stream = served.connect("http/1.1", None).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let mut tasks = JoinSet::new();
@@ -34,6 +38,7 @@ impl Socket {
         let mut request = Request::get(path)
             .header("host", "localhost")
             .header("authorization", "Bearer t")
+            .header("accept", accept)
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
@@ -59,16 +64,23 @@ impl Socket {
         self.socket.send(message).await.unwrap();
     }
 
-    /// Channel and bytes of the next message; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+    /// The next message with data, as it is; `None` at the end.
+    pub(super) async fn next_message(&mut self) -> Option<Message> {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(10), self.socket.next());
             match next.await.expect("nothing comes")?.ok()? {
-                Message::Binary(data) => return Some((data[0], data[1..].to_vec())),
-                Message::Text(text) => return Some((text.as_bytes()[0] - b'0', BASE64.decode(&text[1..]).unwrap())),
+                message @ (Message::Binary(_) | Message::Text(_)) => return Some(message),
                 Message::Close(_) => return None,
                 _ => {}
             }
+        }
+    }
+
+    /// Channel and bytes of the next message; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        match self.next_message().await? {
+            Message::Text(text) => Some((text.as_bytes()[0] - b'0', BASE64.decode(&text[1..]).unwrap())),
+            message => Some((message.clone().into_data()[0], message.into_data()[1..].to_vec())),
         }
     }
 }
