@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
 
 use crate::command;
 use crate::defaults;
@@ -22,7 +24,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a cluster on this machine: API server, store, scheduler, controllers and one host.
-    Up(UpArguments),
+    Up(Box<UpArguments>),
     /// Run one WebAssembly program in a sandbox, with no cluster.
     Run(RunArguments),
     /// Load, list and remove images of the local image store.
@@ -73,7 +75,63 @@ pub(crate) struct UpArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) token_auth_file: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) account_tokens: AccountTokenArguments,
+    #[command(flatten)]
+    pub(crate) oidc: OidcArguments,
+    #[command(flatten)]
     pub(crate) audit: AuditArguments,
+}
+
+/// The tokens of service accounts, by the names of kube-apiserver's flags.
+#[derive(Debug, Args)]
+pub(crate) struct AccountTokenArguments {
+    /// The issuer of service account tokens [default: https://kubernetes.default.svc.cluster.local]
+    #[arg(long, value_name = "ISSUER")]
+    pub(crate) service_account_issuer: Option<String>,
+    /// The audiences that the API server is, separated by commas [default: the issuer]
+    #[arg(long, value_name = "AUDIENCES", value_delimiter = ',')]
+    pub(crate) api_audiences: Vec<String>,
+    /// The longest lifetime of a service account token, as in 24h0m0s [default: none]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) service_account_max_token_expiration: Option<Duration>,
+}
+
+/// A foreign issuer whose tokens are believed, by the names of kube-apiserver's flags.
+#[derive(Debug, Args)]
+pub(crate) struct OidcArguments {
+    /// The URL of the OpenID Connect issuer; its tokens are users of the API
+    #[arg(long, value_name = "URL")]
+    pub(crate) oidc_issuer_url: Option<String>,
+    /// The audience that its tokens must name
+    #[arg(long, value_name = "ID")]
+    pub(crate) oidc_client_id: Option<String>,
+    /// The claim that is the user's name [default: sub]
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) oidc_username_claim: Option<String>,
+    /// What comes before the user's name; - for nothing [default: URL#, unless the claim is email]
+    #[arg(long, value_name = "PREFIX", allow_hyphen_values = true)]
+    pub(crate) oidc_username_prefix: Option<String>,
+    /// The claim that has the user's groups
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) oidc_groups_claim: Option<String>,
+    /// What comes before the name of each group
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) oidc_groups_prefix: Option<String>,
+    /// A file with the authorities that the issuer's certificate is verified by [default: those of the system]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) oidc_ca_file: Option<PathBuf>,
+    /// Claims that a token must have, NAME=VALUE, separated by commas; may be given several times
+    #[arg(long, value_name = "CLAIMS", value_delimiter = ',')]
+    pub(crate) oidc_required_claim: Vec<String>,
+    /// The algorithms that tokens may be signed with, separated by commas [default: RS256]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) oidc_signing_algs: Vec<String>,
+}
+
+/// A time as Go writes it: 1h30m.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(duration).map_err(|error| error.to_string())
 }
 
 /// What is told of every request, by the names of kube-apiserver's flags.

@@ -7,11 +7,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 use coracle_control_apiserver::pki::Pki;
 use coracle_control_apiserver::{
-    ApiServer, ApiServerConfig, Audit, AuditLog, AuditLogConfig, AuditPolicy, HostLinks, StaticToken, UserInfo,
+    ApiServer, ApiServerConfig, Audit, AuditLog, AuditLogConfig, AuditPolicy, HostLinks, OidcConfig, StaticToken,
+    UserInfo,
 };
 use coracle_control_controllers::{Controllers, ControllersConfig, SecretTokenSigner};
 use coracle_control_scheduler::{Scheduler, SchedulerConfig};
@@ -48,6 +50,14 @@ pub struct ClusterConfig {
     pub host_paths: Vec<PathBuf>,
     /// A static token file as kube-apiserver reads it.
     pub token_auth_file: Option<PathBuf>,
+    /// The issuer of service account tokens. Default: the API server's own.
+    pub service_account_issuer: Option<String>,
+    /// The audiences that the API server is. Default: the issuer.
+    pub api_audiences: Vec<String>,
+    /// The longest lifetime of a service account token. Default: none.
+    pub service_account_max_token_expiration: Option<Duration>,
+    /// A foreign issuer whose tokens are believed.
+    pub oidc: Option<OidcConfig>,
     /// What is told of every request, and where.
     pub audit: Option<AuditConfig>,
 }
@@ -75,6 +85,10 @@ impl ClusterConfig {
             runtime_config: Vec::new(),
             host_paths: Vec::new(),
             token_auth_file: None,
+            service_account_issuer: None,
+            api_audiences: Vec::new(),
+            service_account_max_token_expiration: None,
+            oidc: None,
             audit: None,
         }
     }
@@ -261,13 +275,19 @@ fn api_server_config(config: &ClusterConfig) -> Result<ApiServerConfig> {
     let disabled_admission_plugins = config.disabled_admission_plugins.iter().cloned().collect();
     let switched = config.runtime_config.iter().map(|entry| entry.split_once('=').unwrap_or((entry, "true")));
     let runtime_config = switched.filter(|(_, state)| *state == "true").map(|(name, _)| name.to_owned()).collect();
+    let usual = ApiServerConfig::default();
+    let issuer = config.service_account_issuer.clone();
     let api_config = ApiServerConfig {
         tokens,
         audit,
+        oidc: config.oidc.clone(),
+        service_account_issuer: issuer.unwrap_or_else(|| usual.service_account_issuer.clone()),
+        api_audiences: config.api_audiences.clone(),
+        service_account_max_token_expiration: config.service_account_max_token_expiration,
         enabled_admission_plugins,
         disabled_admission_plugins,
         runtime_config,
-        ..ApiServerConfig::default()
+        ..usual
     };
     api_config.validate()?;
     Ok(api_config)

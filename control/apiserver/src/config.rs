@@ -9,7 +9,7 @@ use coracle_control_api::kinds::admission_registration::beta_kinds;
 use crate::admission::{NOT_BUILT, PLUGINS};
 use crate::aggregation::FrontProxy;
 use crate::audit::Audit;
-use crate::tokens::ServiceAccountKey;
+use crate::tokens::{OidcConfig, OidcConfigError, ServiceAccountKey};
 
 /// One line of a static token file.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,12 +48,16 @@ pub struct ApiServerConfig {
     pub runtime_config: BTreeSet<String>,
     /// The `iss` claim of service account tokens.
     pub service_account_issuer: String,
+    /// The longest time that a token of a service account may be asked for; a longer one is shortened.
+    pub service_account_max_token_expiration: Option<Duration>,
     /// The key that signs the tokens of service accounts. Without one there are no such tokens.
     pub service_account_key: Option<ServiceAccountKey>,
     /// The audiences that this server is; a token that names none of them is for somebody else. Empty means the issuer.
     pub api_audiences: Vec<String>,
     /// Whether Secrets of the type `bootstrap.kubernetes.io/token` in `kube-system` are tokens.
     pub bootstrap_tokens: bool,
+    /// A foreign issuer whose tokens are believed; nobody without it.
+    pub oidc: Option<OidcConfig>,
     /// By what servers that the API is extended by believe this one. Without it they get no client certificate.
     pub front_proxy: Option<FrontProxy>,
     /// Who is told what of every request; nobody without it.
@@ -96,12 +100,14 @@ impl Default for ApiServerConfig {
             disabled_admission_plugins: BTreeSet::new(),
             runtime_config: BTreeSet::new(),
             service_account_issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
+            service_account_max_token_expiration: None,
             service_account_key: None,
             front_proxy: None,
             audit: None,
             client_ca_pem: None,
             api_audiences: Vec::new(),
             bootstrap_tokens: true,
+            oidc: None,
             advertised_address: "127.0.0.1:6443".to_owned(),
             body_bytes_max: 3 * 1024 * 1024,
             connections_max: 4096,
@@ -141,11 +147,26 @@ pub enum ApiServerConfigError {
     /// A group version that cannot be switched on.
     #[error("group version `{0}` cannot be switched on")]
     UnknownGroupVersion(String),
+    /// No issuer of service account tokens.
+    #[error("service-account-issuer should not be an empty string")]
+    NoIssuer,
+    /// Something with a colon that is no URL.
+    #[error("service-account-issuer {0:?} contained a ':' but was not a valid URL")]
+    Issuer(String),
+    /// A lifetime of tokens that is too short or too long.
+    #[error("the service-account-max-token-expiration must be between 1 hour and 2^32 seconds")]
+    MaxTokenExpiration,
+    /// A foreign issuer that cannot be used.
+    #[error(transparent)]
+    Oidc(#[from] OidcConfigError),
     /// A bound of zero.
     #[error("`{0}` must be greater than 0")]
     Zero(&'static str),
 }
 
+/// Between these lies what tokens of service accounts may be limited to, as upstream.
+const TOKEN_EXPIRATION_MIN: Duration = Duration::from_secs(3600);
+const TOKEN_EXPIRATION_MAX: Duration = Duration::from_secs(1 << 32);
 /// The group version of mutating admission policies.
 const MUTATING_POLICIES: &str = "admissionregistration.k8s.io/v1beta1";
 
@@ -175,6 +196,10 @@ impl ApiServerConfig {
         if let Some(token) = self.tokens.iter().find(|token| token.token.is_empty()) {
             return Err(ApiServerConfigError::EmptyToken(token.user.clone()));
         }
+        self.validate_tokens()?;
+        if let Some(oidc) = &self.oidc {
+            oidc.validate(&self.service_account_issuer)?;
+        }
         let bounds = [
             ("body_bytes_max", self.body_bytes_max),
             ("connections_max", self.connections_max),
@@ -190,6 +215,21 @@ impl ApiServerConfig {
 }
 
 impl ApiServerConfig {
+    fn validate_tokens(&self) -> Result<(), ApiServerConfigError> {
+        let issuer = &self.service_account_issuer;
+        if issuer.is_empty() {
+            return Err(ApiServerConfigError::NoIssuer);
+        }
+        if issuer.contains(':') && issuer.parse::<http::Uri>().is_err() {
+            return Err(ApiServerConfigError::Issuer(issuer.clone()));
+        }
+        let allowed = TOKEN_EXPIRATION_MIN..=TOKEN_EXPIRATION_MAX;
+        if self.service_account_max_token_expiration.is_some_and(|longest| !allowed.contains(&longest)) {
+            return Err(ApiServerConfigError::MaxTokenExpiration);
+        }
+        Ok(())
+    }
+
     fn validate_plugins(&self) -> Result<(), ApiServerConfigError> {
         let (enabled, disabled) = (&self.enabled_admission_plugins, &self.disabled_admission_plugins);
         for (flag, names) in [("enable-admission-plugins", enabled), ("disable-admission-plugins", disabled)] {

@@ -71,5 +71,5 @@ pub use audit::{Audit, AuditLog, AuditLogConfig, AuditPolicy, OpenAuditLogError,
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
 pub use server::{ApiServer, BootstrapError, ServeError};
-pub use tokens::{ServiceAccountKey, ServiceAccountKeyError};
+pub use tokens::{OidcConfig, OidcConfigError, ServiceAccountKey, ServiceAccountKeyError};
 pub use user::UserInfo;

@@ -47,6 +47,12 @@ pub(crate) async fn serve(
     let mut connections = JoinSet::new();
     let mut keeper = JoinSet::new();
     keeper.spawn(aggregation::keep(Arc::clone(&shared), shutdown.clone()));
+    let (asking, end) = (Arc::clone(&shared), shutdown.clone());
+    keeper.spawn(async move {
+        if let Some(oidc) = asking.tokens.oidc() {
+            oidc.keep(end).await;
+        }
+    });
     let mut errors = 0;
     let result = loop {
         while connections.try_join_next().is_some() {}

@@ -12,6 +12,7 @@ mod bootstrap;
 mod claims;
 mod jwt;
 mod key;
+mod oidc;
 mod statics;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::user::UserInfo;
 pub(crate) use accounts::AccountTokens;
 pub(crate) use claims::{Bound, NewToken, Reference, new_claims};
 pub use key::{ServiceAccountKey, ServiceAccountKeyError};
+pub(crate) use oidc::OidcTokens;
+pub use oidc::{OidcConfig, OidcConfigError};
 
 /// What a token says that nobody knows.
 pub(crate) const INVALID: &str = "invalid bearer token";
@@ -46,6 +49,7 @@ pub(crate) struct Tokens {
     statics: statics::StaticTokens,
     accounts: Option<AccountTokens>,
     bootstrap: bool,
+    oidc: Option<OidcTokens>,
     /// The audiences that this server itself is.
     audiences: Vec<String>,
 }
@@ -59,6 +63,7 @@ impl Tokens {
             statics: statics::StaticTokens::new(&config.tokens),
             accounts,
             bootstrap: config.bootstrap_tokens,
+            oidc: config.oidc.clone().map(OidcTokens::new),
             audiences,
         }
     }
@@ -66,6 +71,11 @@ impl Tokens {
     /// The tokens of service accounts, if this server has a key to sign them with.
     pub(crate) fn accounts(&self) -> Option<&AccountTokens> {
         self.accounts.as_ref()
+    }
+
+    /// The tokens of a foreign issuer, if one is believed.
+    pub(crate) fn oidc(&self) -> Option<&OidcTokens> {
+        self.oidc.as_ref()
     }
 
     /// The audiences that this server itself is.
@@ -100,6 +110,11 @@ impl Tokens {
             && let Some(user) = bootstrap::user(snapshot, token, now)
         {
             return self.for_any(user, audiences);
+        }
+        if let Some(oidc) = &self.oidc
+            && let Some(answer) = oidc.user(token, now).await
+        {
+            return self.for_any(answer.map_err(|cause| complaint(&cause))?, audiences);
         }
         Err(INVALID.to_owned())
     }

@@ -25,8 +25,10 @@ use serde_json::Value;
 
 use crate::host_links::HostLinks;
 use connect::Connector;
+pub(crate) use connect::tls_config;
 pub(crate) use failure::WebhookCallError;
-use failure::{describe, server_said};
+pub(crate) use failure::describe;
+use failure::server_said;
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -93,7 +95,7 @@ impl WebhookClients {
         if let Some(client) = clients.get(bundle) {
             return Ok(Arc::clone(client));
         }
-        let tls = connect::tls_config(&pem_of(bundle)?).map_err(WebhookCallError::Config)?;
+        let tls = tls_config(&pem_of(bundle)?).map_err(WebhookCallError::Config)?;
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_only()

@@ -40,6 +40,9 @@ mod lists;
 #[path = "api/objects.rs"]
 mod objects;
 #[cfg(test)]
+#[path = "api/oidc.rs"]
+mod oidc;
+#[cfg(test)]
 #[path = "api/policies.rs"]
 mod policies;
 #[cfg(test)]

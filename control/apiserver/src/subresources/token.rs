@@ -67,6 +67,7 @@ pub(super) async fn request(call: &ResourceCall, request: http::Request<Body>) -
     call.shared.admission.mutate(&about, &mut asked, &mut effects).await?;
     call.shared.admission.validate(&about, Some(&asked), &mut effects).await?;
     let bound = bind(call, &snapshot, &asked)?;
+    shorten(call, &mut asked);
     asked["status"] = issue(call, &account, &bound, &asked)?;
     fill_zeros(pipeline::target(kind)?.schema, &mut asked);
     let mut answer = object_answer(call, 201, &stored::encode(&asked), None, agreed);
@@ -157,6 +158,18 @@ fn find(snapshot: &Snapshot, plural: &str, namespace: &str, name: &str) -> Resul
     let kind = kinds::find("", "v1", plural).ok_or_else(not_found)?;
     let entry = snapshot.get(kind.storage_key(namespace, name).as_bytes()).ok_or_else(not_found)?;
     decode(kind, &entry)
+}
+
+/// Keeps the lifetime within what the server allows, and says so.
+fn shorten(call: &ResourceCall, asked: &mut Value) {
+    let Some(longest) = call.shared.config.service_account_max_token_expiration else { return };
+    let longest = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
+    let seconds = asked.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or_default();
+    if seconds > longest {
+        let text = format!("requested expiration of {seconds} seconds shortened to {longest} seconds");
+        call.warn(std::iter::once(text));
+        asked["spec"]["expirationSeconds"] = json!(longest);
+    }
 }
 
 /// Signs the token: the status of the answer.

@@ -141,7 +141,7 @@ pub(super) fn resolve(snapshot: &Snapshot, namespace: &str, name: &str, port: u1
 }
 
 /// Trusts the authorities of a bundle, or those of the system when it is empty.
-pub(super) fn tls_config(pem: &[u8]) -> Result<rustls::ClientConfig, String> {
+pub(crate) fn tls_config(pem: &[u8]) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
     if pem.is_empty() {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

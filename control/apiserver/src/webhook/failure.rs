@@ -28,7 +28,7 @@ pub(crate) enum WebhookCallError {
 }
 
 /// The innermost cause of a failed exchange.
-pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn describe(error: &(dyn Error + 'static)) -> String {
     let mut deepest: &(dyn Error + 'static) = error;
     loop {
         if let Some(tls) = deepest.downcast_ref::<rustls::Error>() {

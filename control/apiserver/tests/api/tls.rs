@@ -1,7 +1,7 @@
 use super::support::Api;
 use axum::body::Body;
-use coracle_control_apiserver::ServeError;
 use coracle_control_apiserver::pki::{Identity, Pki};
+use coracle_control_apiserver::{ApiServerConfig, ServeError};
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -27,6 +27,10 @@ pub(crate) struct Served {
 }
 
 pub(crate) async fn serve() -> Served {
+    serve_with(|_| {}).await
+}
+
+pub(crate) async fn serve_with(change: impl FnOnce(&mut ApiServerConfig)) -> Served {
     let directory = tempfile::tempdir().unwrap();
     let pki = Pki::open_or_create(directory.path(), &[]).unwrap();
     let api = Api::with(|config| {
@@ -34,6 +38,7 @@ pub(crate) async fn serve() -> Served {
             ["ServiceAccount", "TaintNodesByCondition"].iter().map(|name| (*name).to_owned()).collect();
         config.front_proxy = Some(pki.front_proxy());
         config.client_ca_pem = Some(pki.authority_pem().to_owned());
+        change(config);
     })
     .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -69,7 +74,7 @@ impl Served {
     }
 
     /// One request over HTTP/1.1 on a connection of its own.
-    async fn request(&self, request: Request<Body>, identity: Option<&Identity>) -> (u16, Value) {
+    pub(crate) async fn request(&self, request: Request<Body>, identity: Option<&Identity>) -> (u16, Value) {
         let stream = self.connect("http/1.1", identity).await;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let exchange = async {
@@ -89,7 +94,7 @@ fn get(path: &str) -> Request<Body> {
     Request::get(path).header("host", "localhost").body(Body::empty()).unwrap()
 }
 
-fn get_with_token(path: &str, token: &str) -> Request<Body> {
+pub(crate) fn get_with_token(path: &str, token: &str) -> Request<Body> {
     let request = Request::get(path).header("host", "localhost").header("authorization", format!("Bearer {token}"));
     request.body(Body::empty()).unwrap()
 }

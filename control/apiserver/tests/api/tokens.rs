@@ -158,3 +158,24 @@ async fn a_bootstrap_token_is_a_secret() {
     api.delete("/api/v1/namespaces/kube-system/secrets/bootstrap-token-abcdef").await.check(200);
     assert_eq!(review(&api, "abcdef.0123456789abcdef", &[]).await["error"], "invalid bearer token");
 }
+
+#[tokio::test]
+async fn a_lifetime_is_shortened_to_what_the_server_allows() {
+    let api = Api::with(|config| {
+        config.disabled_admission_plugins.insert("ServiceAccount".to_owned());
+        config.service_account_issuer = "https://issuer.example".to_owned();
+        config.api_audiences = vec!["api".to_owned(), "other".to_owned()];
+        config.service_account_max_token_expiration = Some(std::time::Duration::from_secs(7200));
+    })
+    .await;
+    account(&api, "bot").await;
+    let answer = request(&api, "bot", json!({"expirationSeconds": 7201})).await.check(201);
+    assert_eq!(answer.body["spec"]["expirationSeconds"], 7200);
+    let claims = claims(answer.body["status"]["token"].as_str().unwrap());
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 7200);
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://issuer.example"), &json!(["api", "other"])));
+    let warning = answer.headers["warning"].to_str().unwrap();
+    assert!(warning.contains("requested expiration of 7201 seconds shortened to 7200 seconds"), "{warning}");
+    let answer = request(&api, "bot", json!({"expirationSeconds": 7200})).await.check(201);
+    assert!(!answer.headers.contains_key("warning"));
+}
