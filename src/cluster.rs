@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, bail};
 use coracle_control_apiserver::pki::Pki;
 use coracle_control_apiserver::{
-    ApiServer, ApiServerConfig, Audit, AuditLog, AuditLogConfig, AuditPolicy, HostLinks, OidcConfig, StaticToken,
-    UserInfo,
+    ApiServer, ApiServerConfig, Audit, AuditLog, AuditLogConfig, AuditPolicy, Component, HostLinks, OidcConfig,
+    StaticToken, UserInfo,
 };
 use coracle_control_controllers::{Controllers, ControllersConfig, SecretTokenSigner};
 use coracle_control_scheduler::{Scheduler, SchedulerConfig};
@@ -259,6 +259,8 @@ async fn start_workers(config: &ClusterConfig, api: &ApiServer, links: &HostLink
         ControllersConfig { secret_token_signer: Some(signer), ..ControllersConfig::new(pki.authority_pem()) },
     );
     let scheduler = Scheduler::start(in_process_client(api, UserInfo::scheduler()), SchedulerConfig::default());
+    api.components().register(Component::ControllerManager, controllers.running());
+    api.components().register(Component::Scheduler, scheduler.running());
     Ok(Workers { scheduler, controllers, host })
 }
 

@@ -53,6 +53,7 @@ mod admission;
 mod aggregation;
 mod backend;
 mod bootstrap;
+mod components;
 mod custom;
 mod field_owners;
 mod filter;
@@ -68,6 +69,7 @@ mod webhook;
 
 pub use aggregation::FrontProxy;
 pub use audit::{Audit, AuditLog, AuditLogConfig, AuditPolicy, OpenAuditLogError, ParseAuditPolicyError};
+pub use components::{Component, Components};
 pub use config::{ApiServerConfig, ApiServerConfigError, ParseTokensError, StaticToken};
 pub use host_links::HostLinks;
 pub use server::{ApiServer, BootstrapError, ServeError};

@@ -11,7 +11,7 @@ use crate::answer::{add_warnings, page_not_found, status_answer};
 use crate::call::{Call, ResourceCall};
 use crate::negotiation::{Messages, Negotiated};
 use crate::verbs::{create, delete, delete_collection, get, list, patch, update, watch};
-use crate::{custom, reviews, subresources};
+use crate::{components, custom, reviews, subresources};
 
 /// Answers a request about a resource.
 ///
@@ -70,6 +70,8 @@ async fn answer_object(call: &ResourceCall, request: Request<Body>) -> Result<Re
     }
     custom::check(call, verb)?;
     match verb {
+        Verb::Get if components::is_component_status(&call.kind) => components::get(call).await,
+        Verb::List if components::is_component_status(&call.kind) => components::list(call).await,
         Verb::Get => get::get(call).await,
         Verb::List => list::list(call).await,
         Verb::Watch => watch::watch(call, request).await,

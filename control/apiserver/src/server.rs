@@ -24,6 +24,7 @@ use crate::authorization::{Attributes, RoleCache, Roles, authorize, decide};
 use crate::bootstrap;
 use crate::call::Call;
 use crate::catalog::Catalog;
+use crate::components::Components;
 use crate::config::ApiServerConfig;
 use crate::flow_control::{Class, FlowControl, too_many_requests};
 use crate::host_links::HostLinks;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) config: ApiServerConfig,
     pub(crate) hosts: HostLinks,
+    pub(crate) components: Components,
     pub(crate) catalog: Catalog,
     pub(crate) admission: Admission,
     pub(crate) openapi: OpenApi,
@@ -108,6 +110,7 @@ impl ApiServer {
             store,
             config,
             hosts,
+            components: Components::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -133,6 +136,12 @@ impl ApiServer {
             let (shared, user) = (Arc::clone(&shared), Arc::clone(&user));
             async move { Ok::<_, Infallible>(Box::pin(shared.answer(request, user, queues)).await) }
         }))
+    }
+
+    /// Where the other parts of the control plane register, for ComponentStatuses to tell of them.
+    #[must_use]
+    pub fn components(&self) -> &Components {
+        &self.shared.components
     }
 
     /// Serves HTTP/1.1 and HTTP/2 over TLS until `shutdown`, then ends all watches, also those of routers in this process,

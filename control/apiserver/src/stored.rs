@@ -86,6 +86,11 @@ pub(crate) fn write_list_item(out: &mut Vec<u8>, stored: &[u8], revision: u64) {
 }
 
 fn write_from(out: &mut Vec<u8>, stored: &[u8], from: usize, layout: &Layout, revision: u64) {
+    // What is computed and not stored has no version.
+    if revision == 0 {
+        out.extend_from_slice(&stored[from..]);
+        return;
+    }
     let inside = layout.metadata + 1;
     let place = revision_place(stored, layout.metadata);
     out.extend_from_slice(&stored[from..place]);

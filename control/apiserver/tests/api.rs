@@ -19,6 +19,9 @@ mod arbitrary;
 #[path = "api/audit.rs"]
 mod audit;
 #[cfg(test)]
+#[path = "api/components.rs"]
+mod components;
+#[cfg(test)]
 #[path = "api/custom.rs"]
 mod custom;
 #[cfg(test)]

@@ -128,6 +128,13 @@ impl Controllers {
         Self { tasks, stop }
     }
 
+    /// Tells, also after the controllers are gone, whether they run: until they are told to stop.
+    pub fn running(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let stopped = self.stop.subscribe();
+        // A channel without its sender is that of controllers that were dropped.
+        move || stopped.has_changed().is_ok() && !*stopped.borrow()
+    }
+
     /// Takes no more work, waits for requests in flight up to the configured time, and ends.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);

@@ -43,12 +43,13 @@ pub use snapshot::Snapshot;
 
 use kube::Client;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// The running scheduler. Dropping it aborts its task; [`Scheduler::stop`] ends it in order.
 #[derive(Debug)]
 pub struct Scheduler {
     tasks: JoinSet<()>,
+    driver: AbortHandle,
     stop: watch::Sender<bool>,
 }
 
@@ -59,8 +60,14 @@ impl Scheduler {
     pub fn start(client: Client, config: SchedulerConfig) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(driver::run(client, config, stopped));
-        Self { tasks, stop }
+        let driver = tasks.spawn(driver::run(client, config, stopped));
+        Self { tasks, driver, stop }
+    }
+
+    /// Tells, also after the scheduler is gone, whether it runs.
+    pub fn running(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let driver = self.driver.clone();
+        move || !driver.is_finished()
     }
 
     /// Takes no more pods, waits for requests in flight up to the configured time, and ends.

@@ -1,4 +1,4 @@
-//! ComponentStatus: how the parts of a control plane are. Nobody writes it any more; there is a list, and it is empty.
+//! ComponentStatus: how the parts of a control plane are. Nobody writes it; the API server computes it.
 
 use std::sync::LazyLock;
 

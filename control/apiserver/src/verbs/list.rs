@@ -15,7 +15,7 @@ use crate::stored;
 use crate::table::{IncludeObject, TableWriter, partial_list, write_value};
 
 /// As what a collection can be shown.
-const FORMS: &[Form] = &[Form::Table, Form::PartialMetadataList];
+pub(crate) const FORMS: &[Form] = &[Form::Table, Form::PartialMetadataList];
 
 /// Bytes of one item that are set aside before the items are written.
 const ITEM_BYTES_GUESS: usize = 64;
@@ -148,7 +148,10 @@ fn expired(error: &SnapshotAtError, token: &ContinueToken) -> Status {
 
 fn list_metadata(page: &Page) -> Value {
     let mut metadata = Map::new();
-    metadata.insert("resourceVersion".to_owned(), Value::from(page.revision.to_string()));
+    // What is computed and not stored has no version.
+    if page.revision > 0 {
+        metadata.insert("resourceVersion".to_owned(), Value::from(page.revision.to_string()));
+    }
     if let Some(next) = &page.next {
         metadata.insert("continue".to_owned(), Value::from(next.encode()));
         if let Some(remaining) = next.remaining {
